@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs every test: the npm packages first (the web client is built into the binary that the Go tests start),
+# then all of Go, then the packages that live on concurrency once more under the race detector.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Two packages at a time: each starts servers of its own, and a small machine has two cores.
+readonly parallel=2 timeout=20m
+readonly concurrent=(internal/delivery internal/gateway internal/store internal/broker client)
+
+scripts/deps.sh
+
+# A folder with a lock file is one npm project, workspaces included.
+mapfile -t locks < <(git ls-files '*package-lock.json')
+for lock in "${locks[@]}"; do
+  folder=$(dirname "$lock")
+  echo "== npm: $folder"
+  npm --prefix "$folder" ci --no-audit --no-fund
+  npm --prefix "$folder" test
+done
+
+echo '== go test'
+go test -p "$parallel" -timeout "$timeout" ./...
+
+raced=()
+for package in "${concurrent[@]}"; do
+  if [[ -d "$package" ]]; then raced+=("./$package/..."); fi
+done
+if ((${#raced[@]} > 0)); then
+  echo '== go test -race -short'
+  CGO_ENABLED=1 go test -race -short -p "$parallel" -timeout "$timeout" "${raced[@]}"
+fi
