@@ -1,0 +1,112 @@
+package chat
+
+import (
+	"github.com/parley-im/parley/protocol"
+)
+
+// Actor is who asks for something.
+type Actor struct {
+	User    string             // "" is a back end acting for itself
+	Role    protocol.TokenRole // what the token grants in every room that the user may see
+	Backend bool               // proved by an API key: under no user limit
+	Session string             // the live session that asks, "" over HTTP without one
+}
+
+// Room is a room's wide row. It is read under the lock of its head and written only when the room itself changes.
+type Room struct {
+	ID        string
+	Kind      protocol.Kind
+	Name      string
+	Topic     string
+	Avatar    string
+	Data      protocol.Raw
+	Settings  protocol.Settings
+	CreatedAt protocol.Time
+	CreatedBy string // "" is a back end
+	First     protocol.Seq
+	Members   uint64 // how many members the room has now
+	Pair      string // direct rooms: "min|max" of the two users; "" otherwise
+	Deleted   bool   // room.deleted is its last event: it does not exist for anyone
+}
+
+// Head is a room's narrow row: where its log ends. It is the row that is locked.
+type Head struct {
+	Seq  protocol.Seq
+	N    uint64        // number of the last message
+	Last protocol.Seq  // seq of the last message.created, 0 if none
+	At   protocol.Time // when the log last grew: the order of the inbox
+}
+
+// Membership is what a user is to a room.
+type Membership uint8
+
+// The memberships. A row stays as a tombstone when a member goes.
+const (
+	NotMember Membership = iota // there is no row, or an unbanned one
+	IsMember
+	HasLeft
+	WasRemoved
+	IsBanned
+)
+
+// Member is one user's row in one room.
+type Member struct {
+	Room       string
+	User       string
+	State      Membership
+	Role       protocol.Role
+	JoinedAt   protocol.Time
+	JoinedSeq  protocol.Seq // the latest event that made them a member
+	LeftSeq    protocol.Seq // the event that ended it, 0 while a member
+	MutedUntil protocol.Time
+	Read       protocol.Seq
+	ReadN      uint64 // message number at Read
+	Delivered  protocol.Seq
+	SentN      uint64        // number of their own last message
+	SentAt     protocol.Time // when they sent it: slow mode
+	Notify     protocol.Notify
+	Pinned     bool
+	Archived   bool
+	Hidden     bool // a direct room that its user left: in no list until its next event
+}
+
+// Unread is how many messages of the room the member has not read (§4.4).
+func (m *Member) Unread(n uint64) uint64 { return n - min(n, max(m.ReadN, m.SentN)) }
+
+// Content is what an author wrote. A nil Text, empty Data and empty Attachments are absent.
+type Content struct {
+	Text        *string      `json:"text,omitzero"`
+	Data        protocol.Raw `json:"data,omitzero"`
+	Attachments protocol.Raw `json:"attachments,omitzero"`
+}
+
+// Message is a message as it stands: its message.created event and what later events made of it.
+type Message struct {
+	Seq       protocol.Seq
+	N         uint64
+	User      string
+	ClientID  string
+	At        protocol.Time
+	ReplyTo   protocol.Seq
+	Thread    protocol.Seq // root of its thread, 0 for none
+	Mentions  []string
+	Content   Content
+	Rev       protocol.Seq
+	Replies   uint64 // replies in the thread of which it is the root, deleted ones too
+	EditedAt  protocol.Time
+	DeletedAt protocol.Time
+	Reactions []protocol.Reaction // with Mine for the reader; only in lists, not in a State
+}
+
+// Event is an event with what the store keeps beside the wire form.
+type Event struct {
+	protocol.Event
+	N        uint64       // the running message number at this event
+	ClientID string       // "" when the call had none
+	Hash     [16]byte     // of the call's content, when there is a ClientID
+	Target   protocol.Seq // the message that an edit, deletion or reaction is about
+	Thread   protocol.Seq // message.created only: root of its thread
+	Joined   []string     // users whom the event made members (room.created, member.joined)
+	Left     []string     // users whose membership it ended, or who were banned (member.left)
+	Reason   protocol.LeaveReason
+}
