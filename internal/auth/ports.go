@@ -1,0 +1,59 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/parley-im/parley/protocol"
+)
+
+// Session is one live push connection of one device, as the store knows it.
+type Session struct {
+	ID        string
+	User      string
+	Device    string
+	Client    string
+	Node      string
+	CreatedAt protocol.Time
+	IssuedAt  int64 // iat of the token in Unix seconds, 0 when it had none
+}
+
+// Store keeps what must outlive a node: sessions, revocations and API keys. Implementations are used by many goroutines at once.
+type Store interface {
+	// Open makes a session known, in the place of an older one of the same user and device, whose id is returned ("" if there was none).
+	// It makes the user exist. ErrRevoked when the user or the device has been revoked and the token is not newer than that; ErrTooMany when the
+	// user has protocol.MaxSessionsPerUser sessions on other devices.
+	Open(ctx context.Context, s *Session) (replaced string, err error)
+	// End forgets sessions that have ended; ids that are unknown are nothing.
+	End(ctx context.Context, ids []string) error
+	// Sessions are the live sessions of a user, newest first.
+	Sessions(ctx context.Context, user string) ([]Session, error)
+	// Revoke ends sessions of the user: the named session, or all of a device, or all (both empty). From then on tokens issued at or before
+	// notBefore (Unix seconds) are refused for that device, or for the user. It returns the ids that ended; ErrNoSession when a named one is not theirs.
+	Revoke(ctx context.Context, user, session, device string, notBefore int64) ([]string, error)
+	// Revocations are all revocations that stand.
+	Revocations(ctx context.Context) ([]Revocation, error)
+	// Beat keeps this node's sessions live; the sessions of a node that has not beaten for 45 s are no longer listed or counted.
+	Beat(ctx context.Context, node string) error
+
+	// AddKey stores the hash of an API key under a name; ErrKeyExists if the name is taken.
+	AddKey(ctx context.Context, name string, hash [32]byte) error
+	// RemoveKey ends a key; ErrNoKey.
+	RemoveKey(ctx context.Context, name string) error
+	// Keys are the names of all keys with the time they were made.
+	Keys(ctx context.Context) ([]Key, error)
+	// KeyByHash finds a key's name; ErrNoKey.
+	KeyByHash(ctx context.Context, hash [32]byte) (string, error)
+}
+
+// Revocation refuses tokens issued at or before a time.
+type Revocation struct {
+	User      string
+	Device    string // "" for all of the user's devices
+	NotBefore int64  // Unix seconds
+}
+
+// Key is an API key as it may be shown.
+type Key struct {
+	Name      string
+	CreatedAt protocol.Time
+}

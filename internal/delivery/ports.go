@@ -1,0 +1,68 @@
+package delivery
+
+import (
+	"context"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// Source is what delivery asks of the store. Implementations are used by many goroutines at once.
+type Source interface {
+	// Places are what the user may follow: with rooms nil every direct, group and channel room that they are a member of; otherwise those of the named
+	// rooms that they may follow, member or not, live ones too. One snapshot.
+	Places(ctx context.Context, user string, rooms []string) ([]chat.Place, error)
+	// Heads are the heads of rooms, deleted ones too; rooms that never were are left out.
+	Heads(ctx context.Context, rooms []string) (map[string]protocol.Seq, error)
+	// Events are the events of a room with after < seq, ascending, at most limit. Their content is as it stands now: deleted text is gone.
+	Events(ctx context.Context, room string, after protocol.Seq, limit int) ([]*chat.Event, error)
+	// Room is the room object, nil if it does not exist.
+	Room(ctx context.Context, room string) (*protocol.Room, error)
+	// Changed is everything that changed at or after a position: it may repeat, it cannot miss. With "" only the position of this moment is read.
+	Changed(ctx context.Context, since chat.Position) (*Changes, error)
+}
+
+// Changes is what changed in the store since a position.
+type Changes struct {
+	Position chat.Position           // the next question's since
+	Heads    map[string]protocol.Seq // rooms whose log grew
+	Joined   []Membership            // member rows that changed and stand for a member now
+	Cursors  []chat.CursorRow        // of the same rows, Moved set, where others may hear of it or the user's own sessions
+	Sessions bool                    // whether any session, revocation or key changed
+	More     bool                    // there is more at this Position: ask again at once
+}
+
+// Membership is a user who became a member by an event.
+type Membership struct {
+	Room string
+	User string
+	Seq  protocol.Seq
+}
+
+// Sink is a session as delivery sees it.
+type Sink interface {
+	// ID is the session's id, User its user; fixed.
+	ID() string
+	User() string
+	// Offer queues a batch, unless the queue is over its bound: then nothing is queued, false comes back, and the session's Drained is called
+	// (on its Follower) when there is room again. It never blocks.
+	Offer(b *Batch) bool
+	// Push queues a batch in any case: for the few frames that must not be lost (room.added, room.removed, reset). It never blocks.
+	Push(b *Batch)
+}
+
+// Batch is a run of frames, encoded once for everyone who gets it. It is never changed.
+type Batch struct {
+	Frames []byte // frames separated by newlines
+	Wire   []byte // the same as Options.Wire made it, for the transport that most sessions use
+}
+
+// Entry is a session that enters the node.
+type Entry struct {
+	Sink   Sink
+	All    bool                    // follow every room of the user, those joined later too
+	Resume map[string]protocol.Seq // positions to go on from
+	Stale  bool                    // the positions are of another epoch, or none was given: every room in Resume gets `reset`
+	// Ready is called once, when every room is attached and before the first push: it queues the reply to hello.
+	Ready func()
+}
