@@ -1,0 +1,146 @@
+package archtest
+
+// tables are all that one edits here. The tests of the rules themselves bring their own.
+type tables struct {
+	layout     []row
+	libraries  []library
+	budget     budget
+	vagueNames []string
+	words      []string
+	exceptions []exception
+}
+
+// A row says what one package may import outside its tests. Lists are separated by spaces.
+type row struct {
+	pkg     string // the package's folder, below the module's root
+	imports string // the packages of this module; "*" is any
+	libs    string // the libraries, by their names in the table of libraries; "*" is any
+	without string // packages of the standard library that it may not import; "net/..." is net and all below
+	tests   bool   // only tests and other packages with this mark may import it
+}
+
+// A library is a module that we depend on directly, and its short name in the rows.
+type library struct{ name, path string }
+
+// ours is the whole truth about this module.
+var ours = tables{layout, libraries, limits, vagueNames, words, exceptions}
+
+// What the core does without: it is told what has happened and says what follows.
+const (
+	sockets = "database/sql/... net net/http/... net/rpc/... net/smtp os/exec syscall plugin"
+	files   = "os io/ioutil"
+)
+
+// layout is the map of the module, from the inside out. A row may stand here before its package does.
+var layout = []row{
+	// The contract with clients, and what is written against it alone.
+	{pkg: "protocol", libs: "json", without: sockets + " " + files},
+	{pkg: "protocol/gen", imports: "protocol", libs: "json"},
+	{pkg: "client", imports: "protocol", libs: "json gobwas"},
+
+	// The core and the contracts.
+	{pkg: "internal/chat", imports: "protocol", libs: "json", without: sockets + " " + files},
+	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker", libs: "json", without: sockets},
+	{pkg: "internal/relay", imports: "protocol internal/chat", libs: "json", without: sockets},
+	{pkg: "internal/state", imports: "protocol internal/chat", libs: "json", without: sockets},
+	{pkg: "internal/broker", imports: "protocol", libs: "json", without: sockets},
+
+	// Adapters: one contract and its client library each.
+	{pkg: "internal/broker/memory", imports: "internal/broker"},
+	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
+	{
+		pkg:     "internal/store",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/auth",
+		libs:    "json pgx sqlite goose uuid sync text",
+	},
+
+	// The edges.
+	{pkg: "internal/gateway", imports: "protocol", libs: "json gobwas sys"},
+	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
+	{
+		pkg:     "internal/api",
+		imports: "protocol internal/chat internal/delivery internal/gateway internal/auth",
+		libs:    "json",
+	},
+	{pkg: "internal/config", libs: "kong yaml"},
+	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
+	{pkg: "web"},
+
+	// The one that knows all the others, and the commands.
+	{pkg: "internal/app", imports: "*", libs: "json prometheus sync"},
+	{
+		pkg:     "cmd/parley",
+		imports: "protocol client internal/app internal/auth internal/bench internal/config",
+		libs:    "json kong yaml isatty",
+	},
+
+	// For tests.
+	{pkg: "internal/broker/brokertest", imports: "internal/broker internal/testkit", libs: "go-cmp goleak rapid", tests: true},
+	{
+		pkg:     "internal/store/storetest",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/auth internal/store internal/testkit",
+		libs:    "json go-cmp rapid pgx",
+		tests:   true,
+	},
+	{pkg: "internal/testkit", imports: "*", libs: "json pgx sqlite nats nats-server go-cmp goleak coder-websocket", tests: true},
+	{pkg: "internal/archtest", tests: true},
+	{pkg: "e2e", imports: "*", libs: "*", tests: true},
+}
+
+// libraries are the modules that code outside tests may import, where a row says so.
+var libraries = []library{
+	{"coder-websocket", "github.com/coder/websocket"},
+	{"go-cmp", "github.com/google/go-cmp"},
+	{"gobwas", "github.com/gobwas"},
+	{"goleak", "go.uber.org/goleak"},
+	{"goose", "github.com/pressly/goose/v3"},
+	{"hdrhistogram", "github.com/HdrHistogram/hdrhistogram-go"},
+	{"isatty", "github.com/mattn/go-isatty"},
+	{"jose", "github.com/go-jose/go-jose/v4"},
+	{"json", "github.com/go-json-experiment/json"},
+	{"kong", "github.com/alecthomas/kong"},
+	{"nats", "github.com/nats-io/nats.go"},
+	{"nats-server", "github.com/nats-io/nats-server/v2"},
+	{"pgx", "github.com/jackc/pgx/v5"},
+	{"prometheus", "github.com/prometheus/client_golang"},
+	{"rapid", "pgregory.net/rapid"},
+	{"sqlite", "modernc.org/sqlite"},
+	{"sync", "golang.org/x/sync"},
+	{"sys", "golang.org/x/sys"},
+	{"text", "golang.org/x/text"},
+	{"uuid", "github.com/google/uuid"},
+	{"yaml", "go.yaml.in/yaml/v3"},
+}
+
+// limits are the budgets. Files that a program wrote are under none.
+var limits = budget{
+	fileLines:        600,
+	testFileLines:    1000,
+	functionLines:    80,
+	interfaceMethods: 8,
+	structFields:     25,
+	typeMethods:      40,
+	packageLines:     6000, // tests apart
+}
+
+// vagueNames name nothing, and so collect everything: no package and no file may have one.
+var vagueNames = []string{"common", "helper", "helpers", "manager", "misc", "util", "utils"}
+
+// words may stand in no text of the repository but lock files: folders of one machine, and the registries that a lock
+// file names. They are cut in two here because this file is read as well.
+var words = []string{
+	"/" + "work/",
+	"/tmp/" + "brief",
+	"." + "library/",
+	"proxy." + "golang.org",
+	"sum." + "golang.org",
+	"registry." + "npmjs.org",
+	"registry." + "yarnpkg.com",
+	"pypi" + ".org",
+}
+
+// exceptions excuse what breaks a rule for a reason. One that excuses nothing any more must go.
+//
+//	{rule: ruleFunction, where: "internal/store.Store.Commit", upTo: 95, reason: "one transaction, told in order"},
+//	{rule: ruleState, where: "internal/gateway.buffers", reason: "a pool of buffers for all connections of the process"},
+var exceptions = []exception{}
