@@ -67,8 +67,12 @@ type Member struct {
 	Notify     protocol.Notify
 	Pinned     bool
 	Archived   bool
-	Hidden     bool // a direct room that its user left: in no list until its next event
+	HiddenAt   protocol.Seq // a direct room that its user left: in no list while the head is not past it; 0 for not hidden
 }
+
+// Hidden says whether a direct room with this head is out of its user's list. Nothing has to be written for it to come back: its next event is past
+// HiddenAt.
+func (m *Member) Hidden(head protocol.Seq) bool { return m.HiddenAt != 0 && head <= m.HiddenAt }
 
 // Unread is how many messages of the room the member has not read (§4.4).
 func (m *Member) Unread(n uint64) uint64 { return n - min(n, max(m.ReadN, m.SentN)) }

@@ -143,7 +143,7 @@ type InboxEntry struct {
 type Desk interface {
 	// Settings changes one's own entry; nil = unchanged. ErrNoMember if the user is no member now.
 	Settings(ctx context.Context, room, user string, notify *protocol.Notify, pinned, archived *bool) error
-	// Hide takes a direct room out of its user's list until its next event. ErrNoMember if the user is no member now.
+	// Hide takes a direct room out of its user's list until its next event: it sets HiddenAt to the head. ErrNoMember if the user is no member now.
 	Hide(ctx context.Context, room, user string) error
 }
 
