@@ -37,7 +37,7 @@ trap 'exit 130' INT TERM
 
 bin/parley serve --listen 127.0.0.1:0 --data "$folder/data" --log-format json \
   --limits-messages-per-second 0 --limits-burst 0 \
-  --limits-room-messages-per-second 0 --limits-room-burst 0 2>"$folder/log" &
+  --limits-room-messages-per-second 0 --limits-room-burst 0 >"$folder/log" 2>&1 &
 server=$!
 
 address=

@@ -57,7 +57,7 @@ func read(fsys fs.FS) (*module, error) {
 			return err
 		case entry.IsDir() && notOurs(name):
 			return fs.SkipDir
-		case !entry.Type().IsRegular():
+		case !entry.Type().IsRegular() || name == ".git": // in a linked worktree it is a file
 			return nil
 		}
 		content, err := fs.ReadFile(fsys, name)

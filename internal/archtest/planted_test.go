@@ -134,6 +134,8 @@ module example.com/m/tools
 package util
 -- node_modules/x/x.go --
 package x // from /a-machine/
+-- .git --
+gitdir: /a-machine/x
 -- go.sum --
 example.org/json from /a-machine/
 `
