@@ -10,12 +10,11 @@ readonly concurrent=(internal/delivery internal/gateway internal/store internal/
 
 scripts/deps.sh
 
-# A folder with a lock file is one npm project, workspaces included.
-mapfile -t locks < <(git ls-files '*package-lock.json')
-for lock in "${locks[@]}"; do
-  folder=$(dirname "$lock")
-  echo "== npm: $folder"
-  npm --prefix "$folder" ci --no-audit --no-fund
+mapfile -t projects < <(git ls-files --cached --others --exclude-standard '*package.json')
+for project in "${projects[@]}"; do
+  folder=$(dirname "$project")
+  echo "== npm test: $folder"
+  if [[ -e "$folder/package-lock.json" ]]; then npm --prefix "$folder" ci --no-audit --no-fund; fi
   npm --prefix "$folder" test
 done
 
