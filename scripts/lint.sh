@@ -6,9 +6,8 @@ cd "$(dirname "$0")/.."
 tool() { go tool -modfile=tools/go.mod "$@"; }
 
 format() {
-  local files unformatted
-  mapfile -d '' -t files < <(git ls-files -z --cached --others --exclude-standard --deduplicate '*.go')
-  unformatted=$(tool gofumpt -l "${files[@]}") || return
+  local unformatted
+  unformatted=$(tool gofumpt -l .) || return
   [[ -z "$unformatted" ]] || { echo "$unformatted"; echo 'make fmt formats these.'; return 1; }
 }
 

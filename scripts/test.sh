@@ -10,9 +10,9 @@ readonly concurrent=(internal/delivery internal/gateway internal/store internal/
 
 scripts/deps.sh
 
-mapfile -t projects < <(git ls-files --cached --others --exclude-standard '*package.json')
-for project in "${projects[@]}"; do
-  folder=$(dirname "$project")
+manifests=$(git ls-files --cached --others --exclude-standard '*package.json')
+for manifest in $manifests; do
+  folder=$(dirname "$manifest")
   echo "== npm test: $folder"
   if [[ -e "$folder/package-lock.json" ]]; then npm --prefix "$folder" ci --no-audit --no-fund; fi
   npm --prefix "$folder" test
