@@ -27,6 +27,10 @@ const (
 	MaxReplay           = 1000 // the default of limits.replay
 	MaxReceiptRoom      = 100  // larger rooms push no receipts to others, and no typing
 	MaxQueryBytes       = 1024
+	MinQueryChars       = 2     // user.search
+	MaxSlowModeS        = 86400 // a day
+	MaxSamplePerS       = 1000
+	MaxRetentionDays    = 36500 // a century
 	DefaultListMessages = 50
 	MaxListMessages     = 200
 	DefaultListRooms    = 100
