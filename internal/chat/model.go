@@ -49,7 +49,8 @@ const (
 	IsBanned
 )
 
-// Member is one user's row in one room.
+// Member is one user's row in one room. A row that is NotMember with LeftSeq 0 never was a member's: it keeps SentN and SentAt of one who watches a live
+// room with slow mode.
 type Member struct {
 	Room       string
 	User       string

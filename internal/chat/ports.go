@@ -96,6 +96,7 @@ type MessageQuery struct {
 // Inbox reads a user's list of rooms.
 type Inbox interface {
 	// List reads one page, newest activity first, from one snapshot (tombstones and hidden rooms are in Removed when q.Since is set, else nowhere).
+	// ErrPosition for a Since that cannot be honoured.
 	List(ctx context.Context, user string, q InboxQuery) (*InboxPage, error)
 	// Memberships are all rooms that the user is a member of now, with heads, in one snapshot; live rooms too.
 	Memberships(ctx context.Context, user string) ([]Place, error)

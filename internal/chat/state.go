@@ -11,7 +11,7 @@ type Append struct {
 	Method   string // a method of the protocol that makes an event
 	Params   any    // *protocol.MessageSendParams and so on
 	Room     string // for room.create the derived id
-	ClientID string
+	ClientID string   // in the namespace of the room; "" without one
 	Hash     [16]byte // ContentHash of method and params; zero without ClientID
 	New      *NewRoom // room.create only
 	Size     int      // bytes that this append holds in the queue, for its bound
@@ -28,7 +28,7 @@ type Needs struct {
 	Members []string     // users whose member rows are needed, the actor's first; no doubles
 	Exist   []string     // users who must be known to exist, where the asker is a user
 	Owners  bool         // how many owners the room has
-	Target  protocol.Seq // message to be edited, deleted, reacted to or replied to; 0 for none
+	Target  protocol.Seq // message to be edited, deleted, reacted to or replied to, and with it the root of its thread if that is kept; 0 for none
 	Emoji   string       // with Target: whether the actor has set it, and by which event
 	Known   bool         // whether (room, actor, client_id) is known
 }
@@ -50,7 +50,7 @@ type State struct {
 	Head     Head
 	Members  map[string]*Member
 	Users    map[string]bool // which of Needs.Exist exist
-	Owners   int
+	Owners   int // members who are owners
 	Messages map[protocol.Seq]*Message
 	Reacted  map[ReactionKey]protocol.Seq // by which event; absent: not set
 	Known    map[ClientKey]Known
@@ -76,8 +76,9 @@ type Effects struct {
 	Head      Head         // as it shall stand after Event
 	Room      *Room        // the room row as it shall stand
 	Members   []*Member    // member rows as they shall stand
-	Owners    int          // change of the number of owners
-	Message   *Message     // the overlay row of a message as it shall stand (edit, delete, a thread's root)
+	Owners    int          // change of the number of members who are owners
+	Created   *Message     // what message.created made; the event holds it, so that there is nothing more to store
+	Message   *Message     // the overlay row of a message as it shall stand (edit, deletion, reaction, a reply to a thread's root)
 	Redact    protocol.Seq // the message whose created and edited events lose their content
 	Mentioned []string     // members for whom a mention row is made at Event.Seq
 	React     *Reaction    // a reaction row to make or to take away
