@@ -1,0 +1,126 @@
+// Package config knows every setting of a server: its name, its default and what values it may have.
+//
+// A setting has one name, written three ways: limits.burst in the file, PARLEY_LIMITS_BURST in the environment and --limits-burst on the command line.
+// Sources in rising order are the defaults, one YAML file, the environment and the flags. All are strict: a name that is not known, a name given
+// twice and a value of the wrong form are errors that say where they stand. The struct [Config] is the only list of settings; everything else is
+// derived from it.
+package config
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config holds the settings of a server. The tag `help` says what a setting is for.
+type Config struct {
+	Listen      string        `yaml:"listen" help:"Address that clients connect to, HOST:PORT; port 0 takes a free one."`
+	AdminListen string        `yaml:"admin_listen" help:"Address for operators (metrics, health, profiles), HOST:PORT; it must not be reachable for clients. Empty: off."`
+	Data        string        `yaml:"data" help:"Folder for everything that this node keeps on disk; made if it is not there."`
+	Store       string        `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
+	Broker      string        `yaml:"broker" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas. Empty: this node is alone."`
+	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
+	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
+	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
+	Log         Log           `yaml:"log"`
+	Limits      Limits        `yaml:"limits"`
+	Heartbeat   time.Duration `yaml:"heartbeat" help:"Silence after which a connection is asked for a sign of life; after two it is closed."`
+	Drain       time.Duration `yaml:"drain" help:"Time over which a server that is told to stop sends its connections to other nodes."`
+	Dev         bool          `yaml:"dev" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
+	DevInsecure bool          `yaml:"dev_insecure" help:"Lets --dev listen on addresses that other machines can reach."`
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string `yaml:"level" help:"Least important kind of line that is logged: debug, info, warn or error."`
+	Format string `yaml:"format" help:"Form of the log: text or json."`
+}
+
+// Limits bound what clients may ask of the server.
+type Limits struct {
+	MessagesPerSecond     int `yaml:"messages_per_second" help:"Messages a second of one user over all sessions; each room takes half of it from one user. 0: no limit."`
+	Burst                 int `yaml:"burst" help:"Messages that one user may send at once before limits-messages-per-second holds. 0: no limit."`
+	RoomMessagesPerSecond int `yaml:"room_messages_per_second" help:"Messages a second of one room, from all users and back ends. 0: no limit."`
+	RoomBurst             int `yaml:"room_burst" help:"Messages that one room takes at once before limits-room-messages-per-second holds. 0: no limit."`
+	FrameBytes            int `yaml:"frame_bytes" help:"Longest message that a client may send, in bytes."`
+	Replay                int `yaml:"replay" help:"Missed events of one room that are sent again to a client that returns; one that missed more loads the room anew. 0: no limit."`
+	Connections           int `yaml:"connections" help:"Connections that this node accepts at a time. 0: no limit."`
+	CallsPerSecond        int `yaml:"calls_per_second" help:"Calls a second of one connection, other than message.send. 0: no limit."`
+}
+
+// Default is the configuration of a server that is told nothing.
+func Default() *Config {
+	return &Config{
+		Listen: "127.0.0.1:8080",
+		Data:   ".parley",
+		Log:    Log{Level: "info", Format: "text"},
+		Limits: Limits{
+			MessagesPerSecond:     10,
+			Burst:                 50,
+			RoomMessagesPerSecond: 50,
+			RoomBurst:             200,
+			FrameBytes:            64 << 10,
+			Replay:                1000,
+			CallsPerSecond:        200,
+		},
+		Heartbeat: 25 * time.Second,
+		Drain:     10 * time.Second,
+	}
+}
+
+// redaction stands where a secret was.
+const redaction = "xxxxx"
+
+// Redacted is a copy that may be logged and shown: URLs have lost their passwords and tokens.
+func (c *Config) Redacted() *Config {
+	r := *c
+	r.Origins = slices.Clone(c.Origins)
+	r.Store = redactURL(c.Store)
+	brokers := strings.Split(c.Broker, ",")
+	for i, broker := range brokers {
+		brokers[i] = redactURL(broker)
+	}
+	r.Broker = strings.Join(brokers, ",")
+	return &r
+}
+
+// redactURL takes out whatever may be secret. A user without a password is a token for some engines; drivers take passwords as query parameters too.
+func redactURL(s string) string {
+	if s == "" || strings.HasPrefix(s, "sqlite:") {
+		return s
+	}
+	u, err := parseURL(s)
+	if err != nil {
+		return "(not a URL)"
+	}
+	if u.User != nil {
+		if _, ok := u.User.Password(); ok {
+			u.User = url.UserPassword(u.User.Username(), redaction)
+		} else if u.Scheme == "nats" || u.Scheme == "tls" {
+			u.User = url.User(redaction)
+		}
+	}
+	query := u.Query()
+	for name := range query {
+		if strings.Contains(name, "password") {
+			query.Set(name, redaction)
+			u.RawQuery = query.Encode()
+		}
+	}
+	return u.String()
+}
+
+// parseURL refuses what would put a piece of a password into another part of the URL. Its error does not say what exactly is wrong: that might be
+// such a piece as well.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err == nil {
+		_, err = url.ParseQuery(u.RawQuery)
+	}
+	if err != nil || u.Fragment != "" || strings.Contains(u.Path+u.RawQuery, "@") {
+		return nil, errors.New("is not a URL; characters such as @ : / ? # % in a name or password must be percent-encoded")
+	}
+	return u, nil
+}

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Flag describes a setting to the command line.
+type Flag struct {
+	Name    string // limits-burst
+	Env     string // PARLEY_LIMITS_BURST
+	Help    string
+	Default string // as it would be written on the command line; "" when there is none
+	Switch  bool   // it may be given without a value, which then is "true"
+}
+
+// Flags lists every setting, in the order of [Config].
+func Flags() []Flag {
+	var flags []Flag
+	for _, s := range settings(Default()) {
+		_, isSwitch := s.value.Interface().(bool)
+		flags = append(flags, Flag{Name: s.flag(), Env: s.env(), Help: s.help, Default: s.text(), Switch: isSwitch})
+	}
+	return flags
+}
+
+// setting is one leaf of a Config.
+type setting struct {
+	key   string // limits.burst
+	help  string
+	value reflect.Value // settable
+}
+
+func (s setting) flag() string { return flagName(s.key) }
+
+func (s setting) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// flagName is the name of a setting as a flag, from any way to write it.
+func flagName(key string) string { return strings.NewReplacer(".", "-", "_", "-").Replace(key) }
+
+// settings lists the leaves of c, which they change.
+func settings(c *Config) []setting {
+	return appendSettings(nil, "", reflect.ValueOf(c).Elem())
+}
+
+func appendSettings(list []setting, group string, v reflect.Value) []setting {
+	for field, value := range v.Fields() {
+		key := group + field.Tag.Get("yaml")
+		if value.Kind() == reflect.Struct {
+			list = appendSettings(list, key+".", value)
+			continue
+		}
+		list = append(list, setting{key: key, help: field.Tag.Get("help"), value: value})
+	}
+	return list
+}
+
+// text is the value as it would be written in the environment or on the command line.
+func (s setting) text() string {
+	switch v := s.value.Interface().(type) {
+	case []string:
+		return strings.Join(v, ",")
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// parse sets the value from its text. Lists are separated by commas.
+func (s setting) parse(text string) error {
+	switch target := s.value.Addr().Interface().(type) {
+	case *string:
+		*target = text
+	case *[]string:
+		*target = nil
+		for item := range strings.SplitSeq(text, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				*target = append(*target, item)
+			}
+		}
+	case *bool:
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		*target = v
+	case *int:
+		v, err := strconv.Atoi(text)
+		if errors.Is(err, strconv.ErrRange) {
+			return fmt.Errorf("%s is beyond %d", text, math.MaxInt)
+		}
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		*target = v
+	case *time.Duration:
+		v, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a duration, such as 10s or 1m30s", text)
+		}
+		*target = v
+	default:
+		panic("config: no way to read a " + s.value.Type().String())
+	}
+	return nil
+}
+
+// nearest is the name that was perhaps meant, as a piece of a sentence, or "".
+func nearest(name string, names []string) string {
+	best, least := "", len(name)/3+1
+	for _, candidate := range names {
+		if d := distance(name, candidate); d <= least {
+			best, least = candidate, d-1
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// distance is how many letters must be put in, taken out or changed to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

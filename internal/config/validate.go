@@ -1,0 +1,175 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of values. A frame smaller than a small message makes no sense; one larger than what the server itself may send in a frame could not be
+// delivered.
+const (
+	minFrameBytes = 1 << 10
+	maxFrameBytes = 4 << 20
+	minHeartbeat  = 100 * time.Millisecond
+	maxHeartbeat  = 10 * time.Minute
+	maxDrain      = 10 * time.Minute
+	maxNodeName   = 64
+)
+
+// Validate tells everything that is wrong with the values, in terms of the settings. No secret is in its error.
+func (c *Config) Validate() error {
+	var faults []error
+	check := func(key string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	check("listen", checkAddress(c.Listen))
+	if c.AdminListen != "" {
+		check("admin_listen", checkAddress(c.AdminListen))
+		if c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+			check("admin_listen", errors.New("must differ from listen: operators' pages are not for clients"))
+		}
+	}
+	if c.Data == "" {
+		check("data", errors.New("must name a folder"))
+	}
+	check("store", checkStore(c.Store))
+	check("broker", checkBroker(c.Broker))
+	check("node", checkNode(c.Node))
+	for _, origin := range c.Origins {
+		check("origins", checkOrigin(origin))
+	}
+	check("log.level", checkOneOf(c.Log.Level, "debug", "info", "warn", "error"))
+	check("log.format", checkOneOf(c.Log.Format, "text", "json"))
+	for _, s := range settings(c) {
+		if n, isNumber := s.value.Interface().(int); isNumber && n < 0 {
+			check(s.key, fmt.Errorf("%d is below 0", n))
+		}
+	}
+	check("limits.frame_bytes", checkRange(c.Limits.FrameBytes, minFrameBytes, maxFrameBytes))
+	check("heartbeat", checkRange(c.Heartbeat, minHeartbeat, maxHeartbeat))
+	check("drain", checkRange(c.Drain, 0, maxDrain))
+	if c.Dev && !c.DevInsecure {
+		check("listen", checkLoopback(c.Listen))
+		check("admin_listen", checkLoopback(c.AdminListen))
+	}
+	return errors.Join(faults...)
+}
+
+func checkRange[T int | time.Duration](v, least, most T) error {
+	if v < least || v > most {
+		return fmt.Errorf("%v is not between %v and %v", v, least, most)
+	}
+	return nil
+}
+
+func checkOneOf(v string, allowed ...string) error {
+	if !slices.Contains(allowed, v) {
+		return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT", address)
+	}
+	return nil
+}
+
+// checkLoopback refuses an address that other machines may reach. Only localhost is trusted among names: others may resolve to anything.
+func checkLoopback(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil // told by checkAddress
+	}
+	ip, err := netip.ParseAddr(host)
+	if host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%q can be reached from other machines, and dev relaxes what protects them: listen on 127.0.0.1, or say dev_insecure as well", address)
+}
+
+func checkStore(store string) error {
+	switch scheme, rest, _ := strings.Cut(store, ":"); scheme {
+	case "":
+		if store == "" {
+			return nil
+		}
+	case "sqlite":
+		if strings.TrimPrefix(rest, "//") != "" {
+			return nil
+		}
+	case "postgres", "postgresql":
+		return checkURL(store)
+	}
+	return errors.New("must be sqlite:PATH or postgres://USER@HOST/DATABASE")
+}
+
+func checkBroker(broker string) error {
+	if broker == "" {
+		return nil
+	}
+	for server := range strings.SplitSeq(broker, ",") {
+		scheme, _, _ := strings.Cut(server, ":")
+		if scheme != "nats" && scheme != "tls" {
+			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas")
+		}
+		if err := checkURL(server); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	u, err := parseURL(s)
+	if err == nil && u.Opaque != "" {
+		return errors.New("is not a URL: // must follow the colon")
+	}
+	return err
+}
+
+func checkNode(node string) error {
+	if len(node) > maxNodeName {
+		return fmt.Errorf("is longer than %d characters", maxNodeName)
+	}
+	for _, c := range node {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && !strings.ContainsRune("_-.", c) {
+			return fmt.Errorf("%q holds a character other than letters, digits and _ - .", node)
+		}
+	}
+	return nil
+}
+
+// checkOrigin wants an origin as browsers write it, since it is compared as a text.
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.Contains(u.Host, "*"):
+		return fmt.Errorf("%q is not an origin such as https://app.example.com; each must be named", origin)
+	case origin != u.Scheme+"://"+u.Host:
+		return fmt.Errorf("%q is more than an origin: write %s://%s", origin, u.Scheme, u.Host)
+	case origin != strings.ToLower(origin):
+		return fmt.Errorf("%q: browsers write origins in small letters", origin)
+	case u.Scheme == "http" && u.Port() == "80", u.Scheme == "https" && u.Port() == "443":
+		return fmt.Errorf("%q: browsers leave out the usual port", origin)
+	}
+	return nil
+}
