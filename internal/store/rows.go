@@ -106,7 +106,7 @@ func fold(e *chat.Event) error {
 	return nil
 }
 
-// raw is a column of JSON: '' is absent.
+// raw is a column of JSON: ” is absent.
 func raw(column string) protocol.Raw {
 	if column == "" {
 		return nil
@@ -125,7 +125,7 @@ func decodeSettings(column string) (protocol.Settings, error) {
 	return s, nil
 }
 
-// encodeContent is how an edited message's content is stored; '' stands for content that is the event's own.
+// encodeContent is how an edited message's content is stored; ” stands for content that is the event's own.
 func encodeContent(c *chat.Content) string { return encode(c) }
 
 func decodeContent(column string) (chat.Content, error) {

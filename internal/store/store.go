@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// Options say which store to open and how.
+type Options struct {
+	URL  string // "sqlite:PATH" or "postgres://…"; empty: parley.db in Data
+	Data string // the data directory
+
+	// Shared opens a SQLite store beside a server that runs on it, for the short calls of a command; no log is served then.
+	Shared bool
+
+	Now       func() time.Time // time.Now when nil
+	Log       *slog.Logger     // slog.Default() when nil
+	Committed chat.Committed   // told of every commit; may be nil
+	Rates     chat.Rates       // limits on messages; may be nil
+	QueueMax  int              // bytes of appends that may wait; 64 MiB when 0
+
+	// Fatal is told when the disk failed in the middle of a commit, so that nobody can know what is on it: the process must end. It panics when nil.
+	Fatal func(error)
+}
+
+// Store is an open store. All methods may be called from any goroutine.
+type Store struct {
+	names
+	engine    engine
+	now       func() time.Time
+	log       *slog.Logger
+	epoch     string
+	committer *committer
+}
+
+// Open opens the store, checks it, brings its schema up to date and starts its log. A damaged store, or one newer than this binary, is refused and
+// left as it is.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Fatal == nil {
+		o.Fatal = func(err error) { panic(err) }
+	}
+	e, err := openEngine(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{engine: e, now: o.Now, log: o.Log}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return s, nil
+}
+
+func openEngine(ctx context.Context, o Options) (engine, error) {
+	u := o.URL
+	if u == "" {
+		u = "sqlite:" + filepath.Join(o.Data, "parley.db")
+	}
+	switch scheme, rest, _ := strings.Cut(u, ":"); scheme {
+	case "sqlite":
+		return openSQLite(ctx, strings.TrimPrefix(rest, "//"), !o.Shared)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, u)
+	default:
+		return nil, fmt.Errorf("the store's URL begins with %q: it is sqlite:PATH or postgres://USER@HOST/DATABASE", scheme)
+	}
+}
+
+func (s *Store) start(ctx context.Context, o Options) error {
+	if !o.Shared {
+		if err := s.engine.check(ctx); err != nil {
+			return err
+		}
+	}
+	if n, err := migrate(ctx, s.engine); err != nil {
+		return err
+	} else if n > 0 {
+		s.log.Info("store migrated", "steps", n)
+	}
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	if !o.Shared {
+		s.committer = newCommitter(s, o)
+	}
+	return nil
+}
+
+var (
+	insertMeta = sql(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
+	selectMeta = sql(`SELECT name, value FROM meta`)
+)
+
+// identify reads the store's secret and epoch, and makes them when the store is new.
+func (s *Store) identify(ctx context.Context) error {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails, by its contract
+	meta := map[string]string{}
+	err := s.engine.write(ctx, waiting, func(t tx) error {
+		var b batch
+		b.exec(insertMeta, "secret", hex.EncodeToString(secret[:]))
+		b.exec(insertMeta, "epoch", uuid.NewString())
+		b.query(selectMeta, func(scan scan) error {
+			var name, value string
+			if err := scan(&name, &value); err != nil {
+				return err
+			}
+			meta[name] = value
+			return nil
+		})
+		return t.batch(ctx, &b)
+	})
+	if err != nil {
+		return err
+	}
+	if s.names.secret, err = hex.DecodeString(meta["secret"]); err != nil {
+		return fmt.Errorf("the store's secret is damaged: %w", err)
+	}
+	part, err := s.engine.identity(ctx)
+	if err != nil {
+		return fmt.Errorf("read the identity of the store: %w", err)
+	}
+	s.epoch = meta["epoch"] + "." + part
+	return nil
+}
+
+// Epoch is the life of the stored log: another one means that sequence numbers may have been used again with other content.
+func (s *Store) Epoch() string { return s.epoch }
+
+// Close ends the log, after what has been accepted is committed or answered, and closes the store.
+func (s *Store) Close() error {
+	if s.committer != nil {
+		s.committer.stop()
+	}
+	return s.engine.close()
+}
+
+// Migrate brings a store's schema up to date and tells how many steps were taken.
+func Migrate(ctx context.Context, o Options) (int, error) {
+	e, err := openEngine(ctx, o)
+	if err != nil {
+		return 0, err
+	}
+	if err := e.check(ctx); err != nil {
+		return 0, errors.Join(err, e.close())
+	}
+	n, err := migrate(ctx, e)
+	return n, errors.Join(err, e.close())
+}
+
+// Redact is a store's URL without its password, for logs.
+func Redact(storeURL string) string {
+	u, err := url.Parse(storeURL)
+	if err != nil {
+		return "(not a URL)"
+	}
+	return u.Redacted()
+}
+
+// unavailable is the answer when trying again may help.
+func unavailable() *protocol.Error {
+	return &protocol.Error{Code: protocol.Unavailable, Message: "The store cannot be reached just now; send the same call again.", RetryAfterMS: 1000}
+}
