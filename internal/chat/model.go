@@ -12,6 +12,9 @@ type Actor struct {
 	Session string             // the live session that asks, "" over HTTP without one
 }
 
+// server reports a back end that acts for itself. The zero Actor is nobody, and sees nothing.
+func (a Actor) server() bool { return a.Backend && a.User == "" }
+
 // Room is a room's wide row. It is read under the lock of its head and written only when the room itself changes.
 type Room struct {
 	ID        string

@@ -8,9 +8,9 @@ import (
 // checked. It is not changed after it was given to a [Log].
 type Append struct {
 	Actor    Actor
-	Method   string // a method of the protocol that makes an event
-	Params   any    // *protocol.MessageSendParams and so on
-	Room     string // for room.create the derived id
+	Method   string   // a method of the protocol that makes an event
+	Params   any      // *protocol.MessageSendParams and so on
+	Room     string   // for room.create the derived id
 	ClientID string   // in the namespace of the room; "" without one
 	Hash     [16]byte // ContentHash of method and params; zero without ClientID
 	New      *NewRoom // room.create only
@@ -50,7 +50,7 @@ type State struct {
 	Head     Head
 	Members  map[string]*Member
 	Users    map[string]bool // which of Needs.Exist exist
-	Owners   int // members who are owners
+	Owners   int             // members who are owners
 	Messages map[protocol.Seq]*Message
 	Reacted  map[ReactionKey]protocol.Seq // by which event; absent: not set
 	Known    map[ClientKey]Known
