@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,11 +23,13 @@ const maxParamsDepth = MaxDepth - 1
 // Refused are, besides what is not JSON or of another type: a name that stands twice, nesting over the bound, lone surrogates anywhere, and U+0000 in
 // any text, though not within the application's own JSON (a Raw param). What is decoded shares no memory with params. The bounds of the values are those of Check.
 func DecodeParams(params Raw, into any) *Error {
-	trimmed := bytes.TrimSpace(params)
-	if len(trimmed) == 0 {
+	trimmed := bytes.TrimLeft(params, " \t\r\n")
+	switch {
+	case len(trimmed) == 0:
 		return nil
-	}
-	if trimmed[0] != '{' {
+	case !utf8.Valid(params):
+		return Errorf(BadRequest, "", "the params are not UTF-8")
+	case trimmed[0] != '{':
 		return Errorf(BadRequest, "params", "params must be an object")
 	}
 	if e := tooDeep(params); e != nil {
@@ -67,15 +70,16 @@ func explain(err error) *Error {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			return Errorf(BadRequest, topLevel(at), "the name %q stands twice in one object", at.LastToken())
 		}
+		why := strings.ToValidUTF8(syntactic.Err.Error(), "…") // it may quote the half of a character
 		if at == "" {
-			return Errorf(BadRequest, "", "the params are not JSON: %v", syntactic.Err)
+			return Errorf(BadRequest, "", "the params are not JSON: %s", why)
 		}
-		return Errorf(BadRequest, topLevel(at), "%s is not JSON: %v", path(at), syntactic.Err)
+		return Errorf(BadRequest, topLevel(at), "%s is not JSON: %s", path(at), why)
 	case errors.As(err, &semantic) && semantic.JSONPointer != "":
 		at := semantic.JSONPointer
 		return Errorf(BadRequest, topLevel(at), "%s must be %s, not %s", path(at), wanted(semantic.GoType), found(semantic))
 	}
-	return Errorf(BadRequest, "", "the params are not JSON: %v", err)
+	return Errorf(BadRequest, "", "the params cannot be read: %s", strings.ToValidUTF8(err.Error(), "…"))
 }
 
 // topLevel is the param in which a pointer points.

@@ -63,11 +63,11 @@ func AppendSignal(b []byte, name Name, room, user string, data any) []byte {
 	b = append(b, '"')
 	if room != "" {
 		b = append(b, `,"room":`...)
-		b = appendJSON(b, room)
+		b = appendText(b, room)
 	}
 	if user != "" {
 		b = append(b, `,"user":`...)
-		b = appendJSON(b, user)
+		b = appendText(b, user)
 	}
 	b = append(b, `,"data":`...)
 	b = appendJSON(b, data)
@@ -94,18 +94,26 @@ func AppendError(b []byte, id uint64, e *Error) []byte {
 
 // appendJSON encodes a value of this package's own types; those always encode, so that an error here is a fault of the program.
 func appendJSON(b []byte, v any) []byte {
-	var buf bytes.Buffer
-	buf.Write(b)
-	if err := json.MarshalWrite(&buf, v, Encoding()); err != nil {
+	buf := bytes.NewBuffer(b) // writes behind b, into its free capacity
+	if err := json.MarshalWrite(buf, v, encoding); err != nil {
 		panic("protocol: a value that does not encode: " + err.Error())
 	}
 	return buf.Bytes()
 }
 
-// Encoding are the options with which everything on the wire is encoded.
-func Encoding() json.Options {
-	return json.JoinOptions(jsontext.EscapeForHTML(false), jsontext.AllowInvalidUTF8(false))
+// appendText appends a string as JSON.
+func appendText(b []byte, text string) []byte {
+	b, err := jsontext.AppendQuote(b, text)
+	if err != nil {
+		panic("protocol: a text that is not UTF-8: " + err.Error())
+	}
+	return b
 }
+
+// Encoding are the options with which everything on the wire is encoded.
+func Encoding() json.Options { return encoding }
+
+var encoding = json.JoinOptions(jsontext.EscapeForHTML(false), jsontext.AllowInvalidUTF8(false))
 
 // Frame is one frame from the server: a reply (ID set) or a push (Event set); neither is a heartbeat.
 type Frame struct {

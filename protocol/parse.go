@@ -81,12 +81,6 @@ func (p *callParser) frame() bool {
 	}
 }
 
-// end reports that nothing but white space is left.
-func (p *callParser) end() bool {
-	p.space()
-	return p.i == len(p.b)
-}
-
 // member scans the value of one member of the frame. It reports false for what is not JSON and for an id that cannot be read, or not once.
 func (p *callParser) member(name span) bool {
 	key := p.text(name)
@@ -102,7 +96,7 @@ func (p *callParser) member(name span) bool {
 		if p.call.ID != 0 {
 			return false
 		}
-		p.call.ID = callID(value)
+		p.call.ID, _ = whole(value, MaxCallID)
 		return p.call.ID != 0
 	case "method":
 		p.hasMethod = true
@@ -144,24 +138,6 @@ func (p *callParser) judge() {
 	case p.badParams:
 		p.fault = Errorf(BadRequest, "params", "params must be an object, or left out where there are none")
 	}
-}
-
-// callID reads an integer 1…MaxCallID; 0 for anything else.
-func callID(b []byte) uint64 {
-	if len(b) > len("9007199254740991") {
-		return 0
-	}
-	id := uint64(0)
-	for _, c := range b {
-		if !isDigit(c) {
-			return 0
-		}
-		id = id*10 + uint64(c-'0')
-	}
-	if id > MaxCallID {
-		return 0
-	}
-	return id
 }
 
 // index finds a method by its name. It is never written to.

@@ -108,3 +108,22 @@ func BenchmarkParseCall(b *testing.B) {
 		}
 	}
 }
+
+func TestParseCallRefusesBadFrames(t *testing.T) { // §2.1
+	for _, tt := range rows[badFrame](t, "bad_frames.jsonl") {
+		call, err := protocol.ParseCall([]byte(tt.Frame), 0)
+		if tt.Want == "4400" {
+			if !errors.Is(err, protocol.ErrNotFrame) || call.ID != 0 {
+				t.Errorf("%s: %s: call %+v, %v; want %v", tt.Why, tt.Frame, call, err, protocol.ErrNotFrame)
+			}
+			continue
+		}
+		e := new(protocol.Error)
+		if !errors.As(err, &e) || string(e.Code) != tt.Want || e.Field != tt.Field || call.ID != tt.ID {
+			t.Errorf("%s: %s: call %d, %v; want call %d, %s (%s)", tt.Why, tt.Frame, call.ID, err, tt.ID, tt.Want, tt.Field)
+		}
+	}
+	if _, err := protocol.ParseCall([]byte("{\"id\":1,\"method\":\"\xff\"}"), 0); !errors.Is(err, protocol.ErrNotFrame) {
+		t.Errorf("invalid UTF-8: %v", err)
+	}
+}

@@ -89,6 +89,12 @@ func (s *scanner) after(outside int) (more, ok bool) {
 	return false, true
 }
 
+// end reports that nothing but white space is left.
+func (s *scanner) end() bool {
+	s.space()
+	return s.i == len(s.b)
+}
+
 // space skips white space.
 func (s *scanner) space() {
 	for s.i < len(s.b) && isSpace(s.b[s.i]) {
