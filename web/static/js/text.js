@@ -36,7 +36,7 @@ function closes(link) {
 /** One line of at most `length` characters. */
 export function excerpt(text, length = 120) {
   const line = text.replace(/\s+/g, ' ').trim();
-  const characters = [...line.slice(0, 2 * length)];
+  const characters = [...line.slice(0, 2 * length + 2)];
   return characters.length > length ? `${characters.slice(0, length - 1).join('')}…` : line;
 }
 

@@ -1,6 +1,6 @@
 // Times in words, in the reader's zone and language.
 
-const CLOCK = { hour: '2-digit', minute: '2-digit' };
+const CLOCK = { hour: 'numeric', minute: '2-digit' };
 
 /** The day that a time belongs to, as something to compare. */
 export function dayOf(at) {
