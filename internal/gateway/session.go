@@ -1,0 +1,344 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-im/parley/protocol"
+)
+
+// Session is one WebSocket connection. All methods may be called from any goroutine, at any time, and none blocks.
+type Session struct {
+	g     *Gateway
+	conn  socket
+	raw   syscall.RawConn
+	id    string
+	spoke spoke // the wheel's
+
+	turn sync.Mutex // held while peer is called
+	peer Peer
+
+	read      readSide
+	heard     atomic.Int64 // when bytes came last
+	messageBy atomic.Int64 // by when the message that has begun must be complete; 0: none has
+	working   atomic.Bool  // work is running: silence is ours, not the client's
+	drained   atomic.Bool  // the peer is to be told that there is room
+
+	mu       sync.Mutex // guards what follows
+	state    state
+	out      *outbox       // what waits to be written; nil: nothing, and no drain goroutine
+	room     chan struct{} // not nil: work waits until there is room in out; closed then
+	sent     time.Duration // when something was last queued or written
+	beat     time.Duration // when the last heartbeat was
+	deadline time.Duration // of the hello, of the turn, of the end; 0: none
+	alarmAt  int64         // Unix milliseconds; with alarm nil: none
+	alarm    func()
+}
+
+// state is what has happened to a session.
+type state struct {
+	closing  bool // no longer open: the last frames are queued, the peer is being told
+	hello    bool // Authenticated was called
+	turned   bool // has been given its turn to leave
+	refused  bool // an Offer was, and the queue has had no room since
+	readDone bool // nothing more will be read
+	released bool // gone, or going
+}
+
+// open makes a session of a connection whose handshake is done; early bytes came with it. It reports whether the connection can carry one.
+func (g *Gateway) open(conn net.Conn, early []byte) bool {
+	sock, ok := conn.(socket)
+	if !ok {
+		return false
+	}
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return false
+	}
+	if _, tcp := conn.(*net.TCPConn); tcp {
+		// A peer that is gone without a word is noticed also while bytes are on their way to it.
+		timeout := int(2 * g.opts.Heartbeat / time.Millisecond)
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
+	}
+	s := &Session{g: g, conn: sock, raw: raw, id: newID()}
+	s.read.waiter = s.readable
+	now := g.wheel.stamp()
+	s.heard.Store(int64(now))
+	s.sent, s.deadline = now, now+helloTimeout
+	go s.serve(early)
+	return true
+}
+
+// newID makes an id that nobody can guess.
+func newID() string {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(random[:])
+}
+
+// serve begins the life of the session.
+func (s *Session) serve(early []byte) {
+	s.turn.Lock()
+	s.peer = s.g.handler.Opened(s)
+	s.turn.Unlock()
+	s.g.mu.Lock()
+	s.g.opened++
+	s.g.mu.Unlock()
+	s.mu.Lock()
+	s.g.wheel.add(s, s.due())
+	s.mu.Unlock()
+	if s.g.isDraining() { // Drain and Stop may have come before the wheel knew of us
+		s.Close(protocol.CloseRestart, 0)
+		s.cut()
+	}
+	s.begin(early)
+}
+
+// ID is the session's id: opaque, unguessable, safe in a URL.
+func (s *Session) ID() string { return s.id }
+
+// Remote is the address that the connection comes from: the client's, or that of a proxy.
+func (s *Session) Remote() string { return s.conn.RemoteAddr().String() }
+
+// Done reports whether the session has ended or is being closed: nothing that is queued now will be sent, and no call begins.
+func (s *Session) Done() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.closing
+}
+
+// Authenticated tells that the session has said hello. Until then it gets no heartbeat, and it is closed 10 s after the handshake.
+func (s *Session) Authenticated() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.hello || s.state.closing {
+		return
+	}
+	s.state.hello = true
+	s.g.authenticated()
+	if !s.state.turned {
+		s.deadline = 0
+	}
+	s.sent = s.g.wheel.stamp()
+	s.g.wheel.sooner(s, s.due())
+}
+
+// Alarm has f called once at a time, or up to 200 ms later, on a goroutine of its own. A session has one alarm: the next replaces it, nil takes it away,
+// and so does the end of the session.
+func (s *Session) Alarm(at time.Time, f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.closing {
+		return
+	}
+	s.alarmAt, s.alarm = at.UnixMilli(), f
+	if f != nil {
+		// Where that is, the next tick knows: it brings the time of day.
+		s.g.wheel.sooner(s, 0)
+	}
+}
+
+// Close ends the session: it queues `closing` (with retryAfter, unless that is 0) and the close frame, after which nothing is sent. What is queued has 5 s
+// to go out. Peer.Closed is called soon, from another goroutine, after the call that is being carried out. Closing again does nothing.
+func (s *Session) Close(code protocol.CloseCode, retryAfter time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close(code, retryAfter)
+}
+
+// close is Close with mu held.
+func (s *Session) close(code protocol.CloseCode, retryAfter time.Duration) {
+	if !s.state.closing {
+		s.leave(code, closingWire(code, retryAfter))
+	}
+}
+
+// answerClose is the end that the client asked for, with mu not held: its code comes back.
+func (s *Session) answerClose(code protocol.CloseCode, payload []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.state.closing {
+		s.leave(code, controlWire(ws.OpClose, payload))
+	}
+}
+
+// abort is the end of a session whose connection has failed, with mu held: nothing more is written.
+func (s *Session) abort() {
+	if !s.state.closing {
+		s.leave(closeCutDown, nil)
+	}
+	s.shutdown(unix.SHUT_RDWR)
+}
+
+// leave is the one step out of the open state, with mu held: last is the last that is written.
+func (s *Session) leave(code protocol.CloseCode, last []byte) {
+	s.state.closing = true
+	s.g.closed(code)
+	if !s.state.hello {
+		s.g.authenticated()
+	}
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+	s.alarm = nil
+	s.deadline = s.g.wheel.stamp() + closeTimeout
+	s.g.wheel.sooner(s, s.deadline)
+	s.g.running.Go(s.tellClosed)
+	if len(last) > 0 {
+		s.write(last)
+	}
+	s.finish()
+}
+
+// finish ends the writing side of a session that is closing, once everything is written, with mu held. The client answers by closing its side; until it
+// has, the reading side goes on and throws away what comes: closing the socket with bytes unread would take our last frames from the client.
+func (s *Session) finish() {
+	if s.state.closing && s.out == nil {
+		s.shutdown(unix.SHUT_WR)
+	}
+}
+
+// cut ends the connection at once.
+func (s *Session) cut() { s.shutdown(unix.SHUT_RDWR) }
+
+// shutdown ends one side of the connection or both; it wakes who waits for them. Unlike conn.Close it waits for nobody.
+func (s *Session) shutdown(how int) {
+	_ = s.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), how) })
+}
+
+// release lets go of a session that has nothing left to read or to write. It is called wherever one of the two ends, and acts once.
+func (s *Session) release() {
+	s.mu.Lock()
+	last := s.state.readDone && s.out == nil && s.state.closing && !s.state.released
+	s.state.released = s.state.released || last
+	s.mu.Unlock()
+	if last {
+		s.g.wheel.remove(s)
+		_ = s.conn.Close()
+		s.g.leave()
+	}
+}
+
+// tellClosed tells the peer of the end, after the call that it is in.
+func (s *Session) tellClosed() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.peer.Closed()
+}
+
+// tellDrained tells the peer that there is room, unless it is being called: then who calls it sees to this afterwards.
+func (s *Session) tellDrained() {
+	for s.drained.Load() && s.turn.TryLock() {
+		if s.drained.CompareAndSwap(true, false) && !s.Done() {
+			s.peer.Drained()
+		}
+		s.turn.Unlock()
+	}
+}
+
+// giveTurn has the session leave, for another node, after a time.
+func (s *Session) giveTurn(after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.closing {
+		return
+	}
+	s.state.turned = true
+	if s.state.hello {
+		s.push(Wire(protocol.AppendSignal(nil, protocol.SignalReconnect, "", "", protocol.ReconnectData{DelayMS: milliseconds(after)})))
+	} else {
+		after = 0
+	}
+	s.deadline = s.g.wheel.stamp() + after
+	s.g.wheel.sooner(s, s.deadline)
+}
+
+// takeTurn closes the session once the call that it is in has returned, and so has been answered.
+func (s *Session) takeTurn() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.Close(protocol.CloseRestart, 0)
+}
+
+// check does what is due. The wheel calls it.
+func (s *Session) check(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.g.wheel.now()
+	expired := s.deadline > 0 && now >= s.deadline
+	switch {
+	case s.state.closing && expired:
+		s.deadline = 0
+		s.shutdown(unix.SHUT_RDWR)
+	case s.state.closing:
+	case expired && s.state.turned:
+		s.deadline = 0
+		s.g.running.Go(s.takeTurn)
+	case expired, s.isSilent(now), s.isStuck(now):
+		s.close(protocol.CloseTimeout, 0)
+	default:
+		s.beatIfQuiet(now)
+	}
+	if s.alarm != nil && at.UnixMilli() >= s.alarmAt {
+		s.g.running.Go(s.alarm)
+		s.alarm = nil
+	}
+	due := s.due()
+	if s.alarm != nil {
+		due = min(due, now+time.Duration(s.alarmAt-at.UnixMilli())*time.Millisecond)
+	}
+	s.g.wheel.sooner(s, due)
+}
+
+// isSilent reports whether nothing has come for two heartbeats, or the rest of a message for 10 s, although we listened.
+func (s *Session) isSilent(now time.Duration) bool {
+	by := time.Duration(s.messageBy.Load())
+	return !s.working.Load() && (now >= s.lastHeard()+2*s.g.opts.Heartbeat || by > 0 && now >= by)
+}
+
+// isStuck reports whether the client has taken nothing of what waits for it for two heartbeats.
+func (s *Session) isStuck(now time.Duration) bool {
+	return s.out != nil && now >= s.out.progress+2*s.g.opts.Heartbeat
+}
+
+// beatIfQuiet sends a heartbeat when nothing was sent or heard for the time of one; where nothing is heard, once.
+func (s *Session) beatIfQuiet(now time.Duration) {
+	unanswered := s.lastHeard() + s.g.opts.Heartbeat
+	if s.state.hello && (now >= s.sent+s.g.opts.Heartbeat || now >= unanswered && s.beat < unanswered) {
+		s.beat = s.g.wheel.stamp()
+		s.push(s.g.heartbeat)
+	}
+}
+
+func (s *Session) lastHeard() time.Duration { return time.Duration(s.heard.Load()) }
+
+// due is when the session must be looked at again, but for its alarm.
+func (s *Session) due() time.Duration {
+	heartbeat := s.g.opts.Heartbeat
+	due := s.lastHeard() + 2*heartbeat
+	sooner := func(at time.Duration, counts bool) {
+		if counts {
+			due = min(due, at)
+		}
+	}
+	sooner(s.deadline, s.deadline > 0)
+	if !s.state.closing {
+		by := time.Duration(s.messageBy.Load())
+		sooner(by, by > 0)
+		sooner(s.sent+heartbeat, s.state.hello)
+		sooner(s.lastHeard()+heartbeat, s.state.hello && s.beat < s.lastHeard()+heartbeat)
+		if s.out != nil {
+			sooner(s.out.progress+2*heartbeat, true)
+		}
+	}
+	return due
+}
