@@ -21,8 +21,15 @@ const (
 // Codes lists every error code with its HTTP status, in the order of §3.
 func Codes() []CodeStatus {
 	return []CodeStatus{
-		{BadRequest, 400}, {Unauthenticated, 401}, {Forbidden, 403}, {NotFound, 404}, {Conflict, 409},
-		{TooLarge, 413}, {RateLimited, 429}, {Unavailable, 503}, {Internal, 500},
+		{BadRequest, 400},
+		{Unauthenticated, 401},
+		{Forbidden, 403},
+		{NotFound, 404},
+		{Conflict, 409},
+		{TooLarge, 413},
+		{RateLimited, 429},
+		{Unavailable, 503},
+		{Internal, 500},
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *scanner) value() bool {
 				return false
 			}
 		}
-		if more, ok := s.after(outside); !more {
+		if more, ok := s.after(outside); !ok || !more {
 			return ok
 		}
 	}
