@@ -1,7 +1,7 @@
 // The page: makes the pieces, joins them, and draws when something has changed.
 
 import { Chat } from './chat.js';
-import { Connection, PROTOCOL } from './connection.js';
+import { Connection, PROTOCOL, TOKEN_REFUSED } from './connection.js';
 import { el } from './dom.js';
 import { stopped, words } from './errors.js';
 import { Outbox } from './outbox.js';
@@ -71,7 +71,10 @@ const connection = new Connection({
   },
   onState: () => store.notify(),
   onStop(why) {
-    stop = why;
+    if (why.code === TOKEN_REFUSED && !everOpen) {
+      session.signOut();
+      signIn.refused();
+    } else stop = why;
     store.notify();
   },
   clock: timers,
@@ -193,7 +196,7 @@ function drawBanner() {
 /** What the banner's button does after the connection has ended for good. */
 function goOn() {
   const { code } = stop;
-  if (code === 4401 || code === 4403) signOut();
+  if (code === TOKEN_REFUSED || code === 4403) signOut();
   else if (code === 4409) {
     session.newDevice();
     begin();

@@ -115,8 +115,9 @@ export class Chat {
       const { created_by: creator } = room.info;
       if (creator && creator !== this.#store.me) room.peer = creator;
       else {
-        const { members } = await this.#call('member.list', { room: room.id });
-        room.peer = members.find(({ user }) => user !== this.#store.me)?.user ?? this.#store.me;
+        const reply = await this.#call('member.list', { room: room.id }).catch(() => null);
+        if (!reply) continue; // asked again after the next list
+        room.peer = reply.members.find(({ user }) => user !== this.#store.me)?.user ?? this.#store.me;
       }
       this.#store.notify();
     }

@@ -14,7 +14,8 @@ const HELLO_TIMEOUT_MS = 10_000;
 const STABLE_MS = 5_000;
 /** After these the same client would fail in the same way: a person has to act. */
 const FINAL_CODES = new Set([1002, 1003, 1007, 1009, 4400, 4403, 4409]);
-const TOKEN_REFUSED = 4401;
+/** The close code of a token that is missing, invalid or expired. */
+export const TOKEN_REFUSED = 4401;
 
 /** The error of a call: the server's, or `disconnected` where its fate is not known. */
 export class CallError extends Error {

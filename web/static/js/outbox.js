@@ -6,7 +6,7 @@
 // server stores it once.
 
 /** Errors that say "not now": the same message is sent again. */
-const PASSING = new Set(['unavailable', 'rate_limited', 'internal']);
+const PASSING = new Set(['unavailable', 'rate_limited']);
 const RETRY_MS = 2_000;
 const STORAGE_KEY = 'parley.outbox';
 

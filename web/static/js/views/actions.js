@@ -17,7 +17,7 @@ export class MessageActions {
 
   /** Shows what the user may do with a message, in its row. */
   show(row, message, { me, role }) {
-    if (this.#seq === message.seq && this.#root.parentNode === row) return;
+    if (this.#seq === message.seq && row.contains(this.#root)) return;
     this.#seq = message.seq;
     if (message.deleted_at) {
       this.hide();
@@ -30,7 +30,8 @@ export class MessageActions {
       ...(own ? [iconButton('edit', 'Edit', () => this.#act('edit', message))] : []),
       ...(own || MODERATORS.has(role) ? [iconButton('delete', 'Delete', () => this.#act('remove', message))] : []),
     );
-    row.append(this.#root);
+    this.#root.classList.remove('picking');
+    row.querySelector('.bubble').append(this.#root);
   }
 
   hide() {
@@ -41,6 +42,7 @@ export class MessageActions {
   #pickEmoji(message) {
     const button = (emoji) =>
       el('button', { type: 'button', class: 'emoji', 'aria-label': `React with ${emoji}`, onclick: () => this.#act('react', message, emoji) }, emoji);
+    this.#root.classList.add('picking');
     this.#root.replaceChildren(...EMOJI.map(button));
     this.#root.firstChild.focus();
   }

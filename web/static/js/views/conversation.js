@@ -54,7 +54,11 @@ export class ConversationView {
 
   #listen() {
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    this.#log.addEventListener('pointerover', (event) => this.#pointAt(event.target));
+    // Browsers also report a pointer that rests while messages move below it: that is no reason to take the
+    // toolbar from the message that has the focus.
+    this.#log.addEventListener('pointermove', (event) => {
+      if (event.movementX !== 0 || event.movementY !== 0) this.#pointAt(event.target);
+    });
     this.#log.addEventListener('pointerleave', () => this.#log.contains(document.activeElement) || this.#actions.hide());
     this.#log.addEventListener('focusin', (event) => this.#pointAt(event.target));
     this.#log.addEventListener('keydown', (event) => this.#key(event));

@@ -69,7 +69,7 @@ function continues(previous, message) {
 function messageRow(room, message, { first, last }, context) {
   const { store, people, chat } = context;
   const own = message.user === store.me;
-  const state = message.state ?? (own ? status(room, message, store.me) : null);
+  const state = message.state ?? (own && !message.deleted_at ? status(room, message, store.me) : null);
   const name = people.name(message.user);
   const quote = message.reply_to && !message.deleted_at ? chat.quoted(room, message.reply_to) : undefined;
   const quoteName = quote ? people.name(quote.user) : '';

@@ -23,6 +23,12 @@ export class SignInView {
     this.#show(this.#byName());
   }
 
+  /** Asks for another token, because the server did not take the last one. */
+  refused() {
+    this.#drawn = true;
+    this.#show(this.#byToken('The server did not accept that token.'));
+  }
+
   #show(form) {
     this.#problem.textContent = '';
     this.#root.replaceChildren(
