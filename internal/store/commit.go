@@ -182,7 +182,8 @@ func (o *onceRated) Take(now protocol.Time, actor chat.Actor, room string) *prot
 func (w *work) reportCursors(it *item) {
 	m := it.move
 	for _, r := range m.Rooms {
-		if it.err = w.mayReport(m, r.Room); it.err != nil {
+		s := w.rooms[r.Room]
+		if it.err = m.Check(s.Room, s.Members[m.Actor.User]); it.err != nil {
 			return
 		}
 	}
@@ -206,32 +207,10 @@ func (w *work) reportCursors(it *item) {
 	}
 }
 
-// mayReport says whether the actor has cursors in the room.
-func (w *work) mayReport(m *chat.Move, room string) *protocol.Error {
-	s := w.rooms[room]
-	member := s.Members[m.Actor.User]
-	hidden := func() *protocol.Error {
-		err := protocol.RoomNotFound()
-		err.Field = m.Field
-		return err
-	}
-	switch {
-	case s.Room == nil || s.Room.Deleted || member != nil && member.State == chat.IsBanned:
-		return hidden()
-	case s.Room.Kind == protocol.Live:
-		return protocol.Errorf(protocol.BadRequest, m.Field, "A live room has no receipts.")
-	case member != nil && member.State == chat.IsMember:
-		return nil
-	case s.Room.Kind == protocol.Channel:
-		return protocol.Errorf(protocol.Forbidden, m.Field, "Join the channel first: only members have cursors.")
-	}
-	return hidden()
-}
-
 func (w *work) cursorRow(session string, s *chat.State, m *chat.Member) chat.CursorRow {
 	return chat.CursorRow{
 		Room: m.Room, User: m.User, Session: session, Delivered: m.Delivered, Read: m.Read, Unread: m.Unread(s.Head.N),
-		Private: !s.Room.Settings.Receipts || s.Room.Members > protocol.MaxReceiptRoom,
+		Private: s.Room.HidesCursors(),
 	}
 }
 
