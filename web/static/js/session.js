@@ -73,8 +73,8 @@ export class Session {
       body: JSON.stringify({ user, name }),
     });
     if (response.status === 404) throw new SignInByNameOff();
-    const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(answer.error?.message ?? `The server answered ${response.status}.`);
+    const answer = await response.json().catch(() => null);
+    if (!response.ok) throw new Error(answer?.error?.message ?? `The server answered ${response.status}.`);
     return answer.token;
   }
 

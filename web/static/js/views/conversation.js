@@ -21,6 +21,7 @@ export class ConversationView {
   #placed = false; // whether the first page has been scrolled to its place
   #atEnd = true;
   #headShows = '';
+  #pointer = ''; // where it was last
 
   #blank = el('div', { class: 'blank' });
   #head = el('header', { class: 'bar' });
@@ -54,11 +55,7 @@ export class ConversationView {
 
   #listen() {
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    // Browsers also report a pointer that rests while messages move below it: that is no reason to take the
-    // toolbar from the message that has the focus.
-    this.#log.addEventListener('pointermove', (event) => {
-      if (event.movementX !== 0 || event.movementY !== 0) this.#pointAt(event.target);
-    });
+    this.#log.addEventListener('pointermove', (event) => this.#pointerMoved(event), { passive: true });
     this.#log.addEventListener('pointerleave', () => this.#log.contains(document.activeElement) || this.#actions.hide());
     this.#log.addEventListener('focusin', (event) => this.#pointAt(event.target));
     this.#log.addEventListener('keydown', (event) => this.#key(event));
@@ -213,6 +210,17 @@ export class ConversationView {
   }
 
   // -- one message --------------------------------------------------------------
+
+  /**
+   * Browsers also report a pointer that rests while messages move below it:
+   * that does not take the toolbar from the message that has the focus.
+   */
+  #pointerMoved({ clientX, clientY, target }) {
+    const place = `${clientX} ${clientY}`;
+    if (place === this.#pointer) return;
+    this.#pointer = place;
+    this.#pointAt(target);
+  }
 
   #pointAt(target) {
     const row = target.closest('.message');
