@@ -12,7 +12,7 @@ import (
 // whatever has become of anything since; rights, and whether what is named exists; rate.
 func (s *State) Decide(a *Append, now protocol.Time, rates Rates) (*Effects, *protocol.Error) {
 	d := &decision{State: s, call: a, me: s.Members[a.Actor.User], now: now, rates: rates}
-	if a.Method == protocol.RoomCreate && s.Room == nil {
+	if a.New != nil && s.Room == nil {
 		return d.createRoom(a.New)
 	}
 	if !visible(s.Room, d.me, a.Actor) {

@@ -9,7 +9,7 @@ func (d *decision) joinRoom() (*Effects, *protocol.Error) {
 	if d.me.current() {
 		return d.already(d.joined(d.me.JoinedSeq))
 	}
-	if d.Room.Kind != protocol.Channel {
+	if d.Room.Kind != protocol.Channel || d.call.Actor.User == "" {
 		return nil, protocol.Errorf(protocol.BadRequest, "room", "Only a channel is joined; follow a live room with room.subscribe.")
 	}
 	e, err := d.admit([]string{d.call.Actor.User})

@@ -78,8 +78,11 @@ type Member struct {
 // HiddenAt.
 func (m *Member) Hidden(head protocol.Seq) bool { return m.HiddenAt != 0 && head <= m.HiddenAt }
 
-// Unread is how many messages of the room the member has not read (§4.4).
-func (m *Member) Unread(n uint64) uint64 { return n - min(n, max(m.ReadN, m.SentN)) }
+// Passed is the number of the last message that the member has passed, by reading it or by sending one themselves: what comes after is unread (§4.4).
+func (m *Member) Passed() uint64 { return max(m.ReadN, m.SentN) }
+
+// Unread is how many of the room's n messages the member has not passed.
+func (m *Member) Unread(n uint64) uint64 { return n - min(n, m.Passed()) }
 
 // Content is what an author wrote. A nil Text, empty Data and empty Attachments are absent.
 type Content struct {

@@ -11,7 +11,7 @@ type Append struct {
 	Method   string   // a method of the protocol that makes an event
 	Params   any      // *protocol.MessageSendParams and so on
 	Room     string   // for room.create the derived id
-	ClientID string   // in the namespace of the room; "" without one
+	ClientID string   // in its namespace: that of a room.create is apart from those of the room's other calls (§4); "" without one
 	Hash     [16]byte // ContentHash of method and params; zero without ClientID
 	New      *NewRoom // room.create only
 	Size     int      // bytes that this append holds in the queue, for its bound
