@@ -34,6 +34,11 @@ export class MessageActions {
     row.querySelector('.bubble').append(this.#root);
   }
 
+  /** The message whose row the toolbar was in when that row was drawn anew, or null. */
+  get lost() {
+    return this.#root.isConnected ? null : this.#seq;
+  }
+
   hide() {
     this.#seq = null;
     this.#root.remove();

@@ -135,6 +135,7 @@ export class ConversationView {
     if (!window) return;
     const anchor = this.#placed && !this.#atEnd ? this.#topRow() : null;
     reconcile(this.#list, messageRows(room, this.#newAfter, this.#context));
+    if (this.#actions.lost !== null) this.#pointAt(this.#rowOf(this.#actions.lost));
     if (!window.ready) return;
     if (!this.#placed) this.#place();
     else if (this.#atEnd) this.#scrollToEnd();
@@ -222,8 +223,12 @@ export class ConversationView {
     this.#pointAt(target);
   }
 
+  #rowOf(seq) {
+    return this.#list.querySelector(`[data-seq="${seq}"]`);
+  }
+
   #pointAt(target) {
-    const row = target.closest('.message');
+    const row = target?.closest('.message');
     const message = row?.dataset.seq && this.#room?.window && find(this.#room.window, Number(row.dataset.seq));
     if (message) this.#actions.show(row, message, { me: this.#context.store.me, role: this.#room.role });
   }
@@ -257,7 +262,7 @@ export class ConversationView {
     }
     if (room !== this.#room) return;
     this.draw();
-    const row = this.#list.querySelector(`[data-seq="${seq}"]`);
+    const row = this.#rowOf(seq);
     if (!row) {
       this.#context.notify('That message is too far back to show.');
       return;
