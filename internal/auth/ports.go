@@ -17,29 +17,34 @@ type Session struct {
 	IssuedAt  int64 // iat of the token in Unix seconds, 0 when it had none
 }
 
-// Store keeps what must outlive a node: sessions, revocations and API keys. Implementations are used by many goroutines at once.
-type Store interface {
+// Sessions keeps what must outlive a node: which sessions live, and what was revoked. Implementations are used by many goroutines at once.
+type Sessions interface {
 	// Open makes a session known, in the place of an older one of the same user and device, whose id is returned ("" if there was none).
 	// It makes the user exist. ErrRevoked when the user or the device has been revoked and the token is not newer than that; ErrTooMany when the
-	// user has protocol.MaxSessionsPerUser sessions on other devices.
+	// user has protocol.MaxSessionsPerUser live sessions on other devices.
 	Open(ctx context.Context, s *Session) (replaced string, err error)
 	// End forgets sessions that have ended; ids that are unknown are nothing.
 	End(ctx context.Context, ids []string) error
 	// Sessions are the live sessions of a user, newest first.
 	Sessions(ctx context.Context, user string) ([]Session, error)
+	// Standing returns those of the ids that are still known: the others were replaced or revoked by somebody.
+	Standing(ctx context.Context, ids []string) (map[string]bool, error)
 	// Revoke ends sessions of the user: the named session, or all of a device, or all (both empty). From then on tokens issued at or before
-	// notBefore (Unix seconds) are refused for that device, or for the user. It returns the ids that ended; ErrNoSession when a named one is not theirs.
-	Revoke(ctx context.Context, user, session, device string, notBefore int64) ([]string, error)
+	// notBefore (Unix seconds) are refused for that device, or for the user. It returns the sessions that ended; ErrNoSession when a named one is not theirs.
+	Revoke(ctx context.Context, user, session, device string, notBefore int64) ([]Session, error)
 	// Revocations are all revocations that stand.
 	Revocations(ctx context.Context) ([]Revocation, error)
-	// Beat keeps this node's sessions live; the sessions of a node that has not beaten for 45 s are no longer listed or counted.
+	// Beat keeps a node's sessions live; the sessions of a node that has not beaten for 45 s are neither listed nor counted.
 	Beat(ctx context.Context, node string) error
+}
 
-	// AddKey stores the hash of an API key under a name; ErrKeyExists if the name is taken.
+// Keys keeps API keys, hashed. Implementations are used by many goroutines at once.
+type Keys interface {
+	// AddKey stores the hash of a key under a name; ErrKeyExists if the name is taken.
 	AddKey(ctx context.Context, name string, hash [32]byte) error
 	// RemoveKey ends a key; ErrNoKey.
 	RemoveKey(ctx context.Context, name string) error
-	// Keys are the names of all keys with the time they were made.
+	// Keys are all keys, by name.
 	Keys(ctx context.Context) ([]Key, error)
 	// KeyByHash finds a key's name; ErrNoKey.
 	KeyByHash(ctx context.Context, hash [32]byte) (string, error)
