@@ -40,14 +40,14 @@ type Log struct {
 
 // Limits bound what clients may ask of the server.
 type Limits struct {
-	MessagesPerSecond     int `yaml:"messages_per_second" help:"Messages a second of one user over all sessions; each room takes half of it from one user. 0: no limit."`
-	Burst                 int `yaml:"burst" help:"Messages that one user may send at once before limits-messages-per-second holds. 0: no limit."`
-	RoomMessagesPerSecond int `yaml:"room_messages_per_second" help:"Messages a second of one room, from all users and back ends. 0: no limit."`
-	RoomBurst             int `yaml:"room_burst" help:"Messages that one room takes at once before limits-room-messages-per-second holds. 0: no limit."`
-	FrameBytes            int `yaml:"frame_bytes" help:"Longest message that a client may send, in bytes."`
-	Replay                int `yaml:"replay" help:"Missed events of one room that are sent again to a client that returns; one that missed more loads the room anew. 0: no limit."`
-	Connections           int `yaml:"connections" help:"Connections that this node accepts at a time. 0: no limit."`
-	CallsPerSecond        int `yaml:"calls_per_second" help:"Calls a second of one connection, other than message.send. 0: no limit."`
+	MessagesPerSecond     float64 `yaml:"messages_per_second" help:"Messages a second of one user over all sessions; each room takes half of it from one user. 0: no limit."`
+	Burst                 int     `yaml:"burst" help:"Messages that one user may send at once before limits-messages-per-second holds. 0: no limit."`
+	RoomMessagesPerSecond float64 `yaml:"room_messages_per_second" help:"Messages a second of one room, from all users and back ends. 0: no limit."`
+	RoomBurst             int     `yaml:"room_burst" help:"Messages that one room takes at once before limits-room-messages-per-second holds. 0: no limit."`
+	FrameBytes            int     `yaml:"frame_bytes" help:"Longest message that a client may send, in bytes."`
+	Replay                int     `yaml:"replay" help:"Missed events of one room that are sent again to a client that returns; one that missed more loads the room anew. 0: no limit."`
+	Connections           int     `yaml:"connections" help:"Connections that this node accepts at a time. 0: no limit."`
+	CallsPerSecond        int     `yaml:"calls_per_second" help:"Calls a second of one connection, other than message.send. 0: no limit."`
 }
 
 // Default is the configuration of a server that is told nothing.

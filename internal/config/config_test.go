@@ -45,7 +45,7 @@ log:
   level: debug
   format: json
 limits:
-  messages_per_second: 1
+  messages_per_second: 0.5
   burst: 2
   room_messages_per_second: 3
   room_burst: 4
@@ -67,7 +67,7 @@ func TestLoad(t *testing.T) {
 		Origins: []string{"https://app.example.com", "http://localhost:5173"},
 		Log:     config.Log{Level: "debug", Format: "json"},
 		Limits: config.Limits{
-			MessagesPerSecond: 1, Burst: 2, RoomMessagesPerSecond: 3, RoomBurst: 4,
+			MessagesPerSecond: 0.5, Burst: 2, RoomMessagesPerSecond: 3, RoomBurst: 4,
 			FrameBytes: 5000, Replay: 6, Connections: 7, CallsPerSecond: 8,
 		},
 		Heartbeat: 30 * time.Second, Drain: time.Minute, Dev: true, DevInsecure: true,
@@ -180,6 +180,9 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "list of groups", file: "origins:\n  - {a: b}\n", want: []string{"parley.yaml:2: origins must be a list of texts"}},
 		{name: "whole number", file: "limits: {burst: 1.5}\n", want: []string{`parley.yaml:1: limits.burst: "1.5" is not a whole number`}},
 		{name: "huge number", file: "limits: {burst: 99999999999999999999}\n", want: []string{"limits.burst: 99999999999999999999 is beyond"}},
+		{name: "number", file: "limits: {messages_per_second: many}\n", want: []string{`limits.messages_per_second: "many" is not a number`}},
+		{name: "infinity", overrides: map[string]string{"limits-messages-per-second": "Inf"}, want: []string{`"Inf" is not a number`}},
+		{name: "NaN", overrides: map[string]string{"limits-messages-per-second": "NaN"}, want: []string{`"NaN" is not a number`}},
 		{name: "duration without unit", file: "heartbeat: 25\n", want: []string{`heartbeat: "25" is not a duration, such as 10s`}},
 		{name: "boolean", file: "dev: maybe\n", want: []string{`dev: "maybe" is neither true nor false`}},
 		{name: "all faults at once", file: "a: 1\nb: 2\n", want: []string{"parley.yaml:1", "parley.yaml:2"}},
@@ -266,6 +269,7 @@ func TestValidate(t *testing.T) {
 		"level":             {func(c *config.Config) { c.Log.Level = "INFO" }, "log.level"},
 		"format":            {func(c *config.Config) { c.Log.Format = "xml" }, "log.format"},
 		"negative":          {func(c *config.Config) { c.Limits.Replay = -1 }, "limits.replay: -1 is below 0"},
+		"negative rate":     {func(c *config.Config) { c.Limits.MessagesPerSecond = -0.5 }, "limits.messages_per_second: -0.5 is below 0"},
 		"small frames":      {func(c *config.Config) { c.Limits.FrameBytes = 0 }, "limits.frame_bytes"},
 		"large frames":      {func(c *config.Config) { c.Limits.FrameBytes = 1 << 30 }, "limits.frame_bytes"},
 		"no heartbeat":      {func(c *config.Config) { c.Heartbeat = 0 }, "heartbeat"},

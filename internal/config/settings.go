@@ -99,6 +99,12 @@ func (s setting) parse(text string) error {
 			return fmt.Errorf("%q is not a whole number", text)
 		}
 		*target = v
+	case *float64:
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		*target = v
 	case *time.Duration:
 		v, err := time.ParseDuration(text)
 		if err != nil {

@@ -50,8 +50,9 @@ func (c *Config) Validate() error {
 	check("log.level", checkOneOf(c.Log.Level, "debug", "info", "warn", "error"))
 	check("log.format", checkOneOf(c.Log.Format, "text", "json"))
 	for _, s := range settings(c) {
-		if n, isNumber := s.value.Interface().(int); isNumber && n < 0 {
-			check(s.key, fmt.Errorf("%d is below 0", n))
+		negative := s.value.CanInt() && s.value.Int() < 0 || s.value.CanFloat() && s.value.Float() < 0
+		if negative && strings.HasPrefix(s.key, "limits.") {
+			check(s.key, fmt.Errorf("%s is below 0", s.text()))
 		}
 	}
 	check("limits.frame_bytes", checkRange(c.Limits.FrameBytes, minFrameBytes, maxFrameBytes))
