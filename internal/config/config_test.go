@@ -59,8 +59,9 @@ dev: true
 dev_insecure: true
 `
 
-func TestLoad(t *testing.T) {
-	whole := &config.Config{
+// whole is what wholeFile says.
+func whole() *config.Config {
+	return &config.Config{
 		Listen: "127.0.0.1:9000", AdminListen: "127.0.0.1:9001", Data: "/var/lib/parley",
 		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222",
 		Node: "node-1", SecretFile: "/run/secrets/parley",
@@ -72,6 +73,9 @@ func TestLoad(t *testing.T) {
 		},
 		Heartbeat: 30 * time.Second, Drain: time.Minute, Dev: true, DevInsecure: true,
 	}
+}
+
+func TestLoad(t *testing.T) {
 	tests := []struct {
 		name      string
 		file      string
@@ -81,7 +85,7 @@ func TestLoad(t *testing.T) {
 	}{
 		{name: "nothing", want: config.Default()},
 		{name: "an empty file", file: "# nothing\n", want: config.Default()},
-		{name: "every setting in the file", file: wholeFile, want: whole},
+		{name: "every setting in the file", file: wholeFile, want: whole()},
 		{name: "empty settings and groups", file: "listen:\nlimits:\nlog: ~\n", want: config.Default()},
 		{
 			name: "one origin without a list", file: "origins: https://a.example\n",
