@@ -14,7 +14,7 @@ type Gateway struct {
 	handler Handler
 	wheel   wheel
 	count   counters
-	readers sync.Pool // of *reader
+	framers sync.Pool // of *framer
 	writers sync.Pool // of *writer
 
 	heartbeat []byte // as it goes out
@@ -43,7 +43,7 @@ func New(opts Options, h Handler) *Gateway {
 		closes:    map[protocol.CloseCode]uint64{},
 		empty:     make(chan struct{}),
 	}
-	g.readers.New = func() any { return newReader(g.opts.FrameBytes) }
+	g.framers.New = func() any { return newFramer(g.opts.FrameBytes) }
 	g.writers.New = func() any { return newWriter() }
 	start, ticks, release := time.Now(), g.opts.Ticks, func() {}
 	if ticks == nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -11,92 +12,97 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// readSide is what only the reading side of a session touches; park and work hand it to each other.
+// readSide is the reading side of a session. Its fields are its own, but for those at the end: park and work hand them to each other.
 type readSide struct {
-	in      *reader               // nil: no part of a message has come
+	s       *Session
+	in      *framer               // nil: no part of a message has come
 	waiter  func(fd uintptr) bool // readable, made once
 	looked  bool                  // readable has found nothing to read
 	calls   bucket                // calls within the limit
 	flood   bucket                // frames, far over the limit
 	control bucket                // pings and pongs
+
+	heard     atomic.Int64 // when bytes came last
+	messageBy atomic.Int64 // by when the message that has begun must be complete; 0: none has
+	working   atomic.Bool  // work is running: silence is ours, not the client's
 }
 
 // park waits for something to read and hands over to work. It must stay as flat as it is: its stack is what an idle session costs.
-func (s *Session) park() {
-	s.read.looked = false
-	_ = s.raw.Read(s.read.waiter) // an error is one that work will meet too
-	go s.work()
+func (r *readSide) park() {
+	r.looked = false
+	_ = r.s.raw.Read(r.waiter) // an error is one that work will meet too
+	go r.work()
 }
 
 // readable reports whether there is something to read. The poller tells of changes only, and what it told before is forgotten when RawConn.Read begins: so the
 // socket itself must be asked before the first wait. After a wait the poller has told.
-func (s *Session) readable(fd uintptr) bool {
-	if s.read.looked {
+func (r *readSide) readable(fd uintptr) bool {
+	if r.looked {
 		return true
 	}
-	s.read.looked = true
+	r.looked = true
 	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds[:], 0)
 	return n > 0 || err != nil
 }
 
 // begin starts reading with the bytes that came with the handshake.
-func (s *Session) begin(early []byte) {
+func (r *readSide) begin(early []byte) {
 	if len(early) > 0 {
-		in := s.g.readers.Get().(*reader)
+		in := r.s.g.framers.Get().(*framer)
 		in.feed(early)
-		s.carryOut(in)
-		s.read.in = in
+		r.carryOut(in)
+		r.in = in
 	}
-	s.work()
+	r.work()
 }
 
 // work carries out what can be read, and parks when there is nothing more. It is where a session's connection ends.
-func (s *Session) work() {
-	s.working.Store(true)
-	in := s.read.in
+func (r *readSide) work() {
+	r.working.Store(true)
+	in := r.in
 	if in == nil {
-		in = s.g.readers.Get().(*reader)
+		in = r.s.g.framers.Get().(*framer)
 	}
 	ended := false
 	for {
-		n, err := in.readFrom(s.raw)
+		n, err := in.readFrom(r.s.raw)
 		if ended = n == 0 && !errors.Is(err, unix.EAGAIN); n == 0 {
 			break
 		}
-		s.heard.Store(int64(s.g.wheel.stamp()))
-		s.g.count.bytesIn.Add(uint64(n))
+		r.heard.Store(int64(r.s.g.wheel.stamp()))
+		r.s.g.count.bytesIn.Add(uint64(n))
 		drained := !in.full()
-		s.carryOut(in)
+		r.carryOut(in)
 		if drained {
 			break
 		}
 	}
-	s.keep(in, ended)
+	r.keep(in, ended)
 	// What the peer made of the bytes may have taken long, and we have not listened meanwhile.
-	s.heard.Store(int64(s.g.wheel.stamp()))
-	s.working.Store(false)
+	r.heard.Store(int64(r.s.g.wheel.stamp()))
+	r.working.Store(false)
 	if ended {
-		s.readEnded()
+		r.s.readEnded()
 		return
 	}
-	go s.park()
+	go r.park()
 }
 
 // keep puts the reader away: back into the pool, or aside for the rest of a message, which then must come in time.
-func (s *Session) keep(in *reader, ended bool) {
+func (r *readSide) keep(in *framer, ended bool) {
 	if ended || in.idle() {
 		in.reset()
-		s.g.readers.Put(in)
-		s.read.in = nil
-		s.messageBy.Store(0)
+		r.s.g.framers.Put(in)
+		r.in = nil
+		r.messageBy.Store(0)
 		return
 	}
-	s.read.in = in
-	if s.messageBy.Load() == 0 {
-		by := s.g.wheel.stamp() + messageTimeout
-		s.messageBy.Store(int64(by))
-		s.g.wheel.sooner(s, by)
+	r.in = in
+	if r.messageBy.Load() == 0 {
+		by := r.s.g.wheel.stamp() + messageTimeout
+		r.messageBy.Store(int64(by))
+		r.s.g.wheel.sooner(r.s, by)
 	}
 }
 
@@ -112,52 +118,52 @@ func (s *Session) readEnded() {
 }
 
 // carryOut takes what is complete out of in and carries it out. When the session is closing, everything is thrown away.
-func (s *Session) carryOut(in *reader) {
-	for !s.Done() {
+func (r *readSide) carryOut(in *framer) {
+	for !r.s.Done() {
 		f, ok, breach := in.next()
 		if ok && in.parts == 0 {
-			s.messageBy.Store(0)
+			r.messageBy.Store(0)
 		}
 		switch {
 		case breach != 0:
-			s.Close(breach, 0)
+			r.s.Close(breach, 0)
 		case !ok:
 			return
 		case f.op == ws.OpText:
-			s.message(f.payload)
+			r.message(f.payload)
 		case f.op == ws.OpClose:
-			s.closeFrame(f.payload)
+			r.closeFrame(f.payload)
 		default:
-			s.pingPong(f)
+			r.pingPong(f)
 		}
 	}
 	in.reset()
 }
 
 // pingPong answers a ping. Pongs count as bytes heard, and that is all.
-func (s *Session) pingPong(f frame) {
-	if s.read.control.take(s.g.wheel.now(), controlInterval, controlBurst*controlInterval) > 0 {
-		s.Close(protocol.CloseRateLimited, retryDelay)
+func (r *readSide) pingPong(f frame) {
+	if r.control.take(r.s.g.wheel.now(), controlInterval, controlBurst*controlInterval) > 0 {
+		r.s.Close(protocol.CloseRateLimited, retryDelay)
 		return
 	}
 	if f.op == ws.OpPing {
-		s.Push(controlWire(ws.OpPong, f.payload))
-		s.waitForRoom()
+		r.s.Push(controlWire(ws.OpPong, f.payload))
+		r.s.waitForRoom()
 	}
 }
 
 // closeFrame answers a close frame with the same.
-func (s *Session) closeFrame(payload []byte) {
+func (r *readSide) closeFrame(payload []byte) {
 	code, reason := ws.ParseCloseFrameDataUnsafe(payload)
 	switch {
 	case len(payload) == 0:
-		s.answerClose(closeNoCode, nil)
+		r.s.answerClose(closeNoCode, nil)
 	case !mayClose(code):
-		s.Close(protocol.CloseProtocolError, 0)
+		r.s.Close(protocol.CloseProtocolError, 0)
 	case !utf8.ValidString(reason):
-		s.Close(protocol.CloseInvalidUTF8, 0)
+		r.s.Close(protocol.CloseInvalidUTF8, 0)
 	default:
-		s.answerClose(protocol.CloseCode(code), payload[:2])
+		r.s.answerClose(protocol.CloseCode(code), payload[:2])
 	}
 }
 
@@ -172,86 +178,95 @@ func mayClose(code ws.StatusCode) bool {
 }
 
 // message carries out the frames of a message one by one.
-func (s *Session) message(text []byte) {
+func (r *readSide) message(text []byte) {
 	if !utf8.Valid(text) {
-		s.Close(protocol.CloseInvalidUTF8, 0)
+		r.s.Close(protocol.CloseInvalidUTF8, 0)
 		return
 	}
 	empty := true
 	for line := range protocol.Lines(text) {
 		empty = false
-		if !s.frame(line) || !s.waitForRoom() {
+		if !r.frame(line) || !r.s.waitForRoom() {
 			return
 		}
 	}
-	if empty && s.isFlood() {
-		s.Close(protocol.CloseRateLimited, retryDelay)
+	if empty && r.isFlood() {
+		r.s.Close(protocol.CloseRateLimited, retryDelay)
 	}
 }
 
 // frame carries out one frame. It reports false when the session is closing.
-func (s *Session) frame(line []byte) bool {
-	s.g.count.framesIn.Add(1)
-	call, err := protocol.ParseCall(line, s.g.opts.FrameBytes)
+func (r *readSide) frame(line []byte) bool {
+	r.s.g.count.framesIn.Add(1)
+	call, err := protocol.ParseCall(line, r.s.g.opts.FrameBytes)
 	var refused *protocol.Error
 	switch {
 	case err != nil && !errors.As(err, &refused):
-		s.Close(protocol.CloseBadFrame, 0)
+		r.s.Close(protocol.CloseBadFrame, 0)
 		return false
-	case s.isFlood():
-		s.Close(protocol.CloseRateLimited, retryDelay)
+	case r.isFlood():
+		r.s.Close(protocol.CloseRateLimited, retryDelay)
 		return false
 	case refused == nil && call.Heartbeat():
 		return true
 	}
-	if limited := s.rateLimit(); limited != nil {
+	if limited := r.rateLimit(); limited != nil {
 		refused = limited
 	}
 	if refused != nil {
 		if call.ID != 0 {
-			s.Reply(protocol.AppendError(nil, call.ID, refused))
+			r.s.Reply(protocol.AppendError(nil, call.ID, refused))
 		}
 		return true
 	}
-	s.call(call)
+	r.call(call)
 	return true
 }
 
 // call has the peer carry out a call.
-func (s *Session) call(c protocol.Call) {
-	s.turn.Lock()
-	if !s.Done() {
-		s.peer.Call(c)
+func (r *readSide) call(c protocol.Call) {
+	r.s.turn.Lock()
+	if !r.s.Done() {
+		r.s.peer.Call(c)
 	}
-	s.turn.Unlock()
-	s.tellDrained()
+	r.s.turn.Unlock()
+	r.s.tellDrained()
 }
 
 // isFlood counts a frame of any kind, or a message without one, and reports whether the session has been far over its limit for some time.
-func (s *Session) isFlood() bool {
-	perSecond := s.g.opts.CallsPerSecond
+func (r *readSide) isFlood() bool {
+	perSecond := r.s.g.opts.CallsPerSecond
 	if perSecond == 0 {
 		return false
 	}
 	interval := time.Second / time.Duration(perSecond*floodFactor)
-	return s.read.flood.take(s.g.wheel.now(), interval, floodTime) > 0
+	return r.flood.take(r.s.g.wheel.now(), interval, floodTime) > 0
 }
 
 // rateLimit counts a call, and returns the refusal of one that is over the limit.
-func (s *Session) rateLimit() *protocol.Error {
-	perSecond := s.g.opts.CallsPerSecond
+func (r *readSide) rateLimit() *protocol.Error {
+	perSecond := r.s.g.opts.CallsPerSecond
 	if perSecond == 0 {
 		return nil
 	}
-	wait := s.read.calls.take(s.g.wheel.now(), time.Second/time.Duration(perSecond), burstTime)
+	wait := r.calls.take(r.s.g.wheel.now(), time.Second/time.Duration(perSecond), burstTime)
 	if wait == 0 {
 		return nil
 	}
-	s.g.count.rateLimited.Add(1)
+	r.s.g.count.rateLimited.Add(1)
 	return &protocol.Error{
 		Code:         protocol.RateLimited,
 		Message:      "This connection makes calls too fast; wait, or spread them over more connections.",
 		RetryAfterMS: milliseconds(wait),
 		Scope:        protocol.ScopeConnection,
 	}
+}
+
+// lastHeard is when bytes came last, or, if they were being worked on then, when that was done.
+func (r *readSide) lastHeard() time.Duration { return time.Duration(r.heard.Load()) }
+
+// isSilent reports whether nothing has come for two heartbeats, or the rest of a message for 10 s, although we listened.
+func (r *readSide) isSilent(now time.Duration) bool {
+	by := time.Duration(r.messageBy.Load())
+	return !r.working.Load() && (now >= r.lastHeard()+2*r.s.g.opts.Heartbeat || by > 0 && now >= by)
 }

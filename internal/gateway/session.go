@@ -26,11 +26,8 @@ type Session struct {
 	turn sync.Mutex // held while peer is called
 	peer Peer
 
-	read      readSide
-	heard     atomic.Int64 // when bytes came last
-	messageBy atomic.Int64 // by when the message that has begun must be complete; 0: none has
-	working   atomic.Bool  // work is running: silence is ours, not the client's
-	drained   atomic.Bool  // the peer is to be told that there is room
+	read    readSide
+	drained atomic.Bool // the peer is to be told that there is room
 
 	mu       sync.Mutex // guards what follows
 	state    state
@@ -69,9 +66,9 @@ func (g *Gateway) open(conn net.Conn, early []byte) bool {
 		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
 	}
 	s := &Session{g: g, conn: sock, raw: raw, id: newID()}
-	s.read.waiter = s.readable
+	s.read.s, s.read.waiter = s, s.read.readable
 	now := g.wheel.stamp()
-	s.heard.Store(int64(now))
+	s.read.heard.Store(int64(now))
 	s.sent, s.deadline = now, now+helloTimeout
 	go s.serve(early)
 	return true
@@ -99,7 +96,7 @@ func (s *Session) serve(early []byte) {
 		s.Close(protocol.CloseRestart, 0)
 		s.cut()
 	}
-	s.begin(early)
+	s.read.begin(early)
 }
 
 // ID is the session's id: opaque, unguessable, safe in a URL.
@@ -283,7 +280,7 @@ func (s *Session) check(at time.Time) {
 	case expired && s.state.turned:
 		s.deadline = 0
 		s.g.running.Go(s.takeTurn)
-	case expired, s.isSilent(now), s.isStuck(now):
+	case expired, s.read.isSilent(now), s.isStuck(now):
 		s.close(protocol.CloseTimeout, 0)
 	default:
 		s.beatIfQuiet(now)
@@ -299,12 +296,6 @@ func (s *Session) check(at time.Time) {
 	s.g.wheel.sooner(s, due)
 }
 
-// isSilent reports whether nothing has come for two heartbeats, or the rest of a message for 10 s, although we listened.
-func (s *Session) isSilent(now time.Duration) bool {
-	by := time.Duration(s.messageBy.Load())
-	return !s.working.Load() && (now >= s.lastHeard()+2*s.g.opts.Heartbeat || by > 0 && now >= by)
-}
-
 // isStuck reports whether the client has taken nothing of what waits for it for two heartbeats.
 func (s *Session) isStuck(now time.Duration) bool {
 	return s.out != nil && now >= s.out.progress+2*s.g.opts.Heartbeat
@@ -312,19 +303,17 @@ func (s *Session) isStuck(now time.Duration) bool {
 
 // beatIfQuiet sends a heartbeat when nothing was sent or heard for the time of one; where nothing is heard, once.
 func (s *Session) beatIfQuiet(now time.Duration) {
-	unanswered := s.lastHeard() + s.g.opts.Heartbeat
+	unanswered := s.read.lastHeard() + s.g.opts.Heartbeat
 	if s.state.hello && (now >= s.sent+s.g.opts.Heartbeat || now >= unanswered && s.beat < unanswered) {
 		s.beat = s.g.wheel.stamp()
 		s.push(s.g.heartbeat)
 	}
 }
 
-func (s *Session) lastHeard() time.Duration { return time.Duration(s.heard.Load()) }
-
 // due is when the session must be looked at again, but for its alarm.
 func (s *Session) due() time.Duration {
 	heartbeat := s.g.opts.Heartbeat
-	due := s.lastHeard() + 2*heartbeat
+	due := s.read.lastHeard() + 2*heartbeat
 	sooner := func(at time.Duration, counts bool) {
 		if counts {
 			due = min(due, at)
@@ -332,10 +321,10 @@ func (s *Session) due() time.Duration {
 	}
 	sooner(s.deadline, s.deadline > 0)
 	if !s.state.closing {
-		by := time.Duration(s.messageBy.Load())
+		by := time.Duration(s.read.messageBy.Load())
 		sooner(by, by > 0)
 		sooner(s.sent+heartbeat, s.state.hello)
-		sooner(s.lastHeard()+heartbeat, s.state.hello && s.beat < s.lastHeard()+heartbeat)
+		sooner(s.read.lastHeard()+heartbeat, s.state.hello && s.beat < s.read.lastHeard()+heartbeat)
 		if s.out != nil {
 			sooner(s.out.progress+2*heartbeat, true)
 		}

@@ -19,7 +19,7 @@ func (s *Session) Offer(wire []byte) bool {
 	if s.state.closing {
 		return false
 	}
-	if s.waiting() > s.g.opts.QueueBytes {
+	if s.out.waiting() > s.g.opts.QueueBytes {
 		s.state.refused = true
 		s.g.count.refusedOffers.Add(1)
 		return false
@@ -43,19 +43,11 @@ func (s *Session) Reply(frame []byte) { s.Push(Wire(frame)) }
 func (s *Session) push(wire []byte) {
 	switch {
 	case s.state.closing:
-	case s.waiting() > 0 && s.waiting()+len(wire) > s.g.opts.QueueBytes+maxPushBytes:
+	case s.out.waiting() > 0 && s.out.waiting()+len(wire) > s.g.opts.QueueBytes+maxPushBytes:
 		s.close(protocol.CloseOverloaded, retryDelay)
 	default:
 		s.write(wire)
 	}
-}
-
-// waiting is how many bytes are queued, with mu held.
-func (s *Session) waiting() int {
-	if s.out == nil {
-		return 0
-	}
-	return s.out.bytes
 }
 
 // write sends wire, or queues what the socket does not take, with mu held.
@@ -135,6 +127,27 @@ type outbox struct {
 	progress time.Duration // when the socket last took some
 }
 
+// waiting is how many bytes are queued; nil: none.
+func (o *outbox) waiting() int {
+	if o == nil {
+		return 0
+	}
+	return o.bytes
+}
+
+// taken takes what the socket took off the queue.
+func (o *outbox) taken(n int) {
+	o.bytes -= n
+	whole := 0
+	for ; whole < len(o.wires) && n >= len(o.wires[whole]); whole++ {
+		n -= len(o.wires[whole])
+	}
+	o.wires = slices.Delete(o.wires, 0, whole)
+	if n > 0 {
+		o.wires[0] = o.wires[0][n:]
+	}
+}
+
 // maxJoined is how many messages are written with one system call.
 const maxJoined = 64
 
@@ -188,15 +201,7 @@ func (s *Session) advance(wrote int) (empty bool) {
 	defer s.mu.Unlock()
 	out := s.out
 	out.progress = s.g.wheel.stamp()
-	out.bytes -= wrote
-	whole := 0
-	for ; whole < len(out.wires) && wrote >= len(out.wires[whole]); whole++ {
-		wrote -= len(out.wires[whole])
-	}
-	out.wires = slices.Delete(out.wires, 0, whole)
-	if wrote > 0 {
-		out.wires[0] = out.wires[0][wrote:]
-	}
+	out.taken(wrote)
 	if out.bytes == 0 {
 		s.out = nil
 	}
@@ -223,7 +228,7 @@ func (s *Session) makeRoom() {
 // session is still open.
 func (s *Session) waitForRoom() bool {
 	s.mu.Lock()
-	if s.state.closing || s.waiting() <= s.g.opts.QueueBytes {
+	if s.state.closing || s.out.waiting() <= s.g.opts.QueueBytes {
 		defer s.mu.Unlock()
 		return !s.state.closing
 	}
