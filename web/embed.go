@@ -33,8 +33,8 @@ type file struct {
 	content     []byte
 }
 
-// Handler serves the page: its document at / and its parts below. Any other path is 404, any method but GET and HEAD
-// 405. Answers carry a Content-Security-Policy under which the page can load its own files, call its own origin, and
+// Handler serves the page: its document at / and its parts below. Any other path is 404 whatever the method (by
+// that the page learns that POST /dev/token is not served), any method but GET and HEAD 405. Answers carry a Content-Security-Policy under which the page can load its own files, call its own origin, and
 // nothing else. Browsers keep the files but ask each time whether they are still the same, so a new binary is a new
 // page at once.
 func Handler() http.Handler {
@@ -44,14 +44,14 @@ func Handler() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header(), r.Host)
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "The page can only be read.", http.StatusMethodNotAllowed)
-			return
-		}
 		f, ok := files[r.URL.Path]
 		if !ok {
 			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "The page can only be read.", http.StatusMethodNotAllowed)
 			return
 		}
 		w.Header().Set("Content-Type", f.contentType)

@@ -51,6 +51,9 @@ func TestOnlyReads(t *testing.T) {
 	if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST /: %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
 	}
+	if response := get(t, http.MethodPost, "/dev/token", nil); response.StatusCode != http.StatusNotFound {
+		t.Errorf("POST /dev/token: %d, want 404: that is how the page learns that there is no sign-in by name", response.StatusCode)
+	}
 }
 
 func TestBrowsersAskWhetherAFileChanged(t *testing.T) {
