@@ -1,0 +1,172 @@
+package gateway_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/protocol"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is a gateway behind an HTTP server, and a Handler whose peers carry out a few methods:
+//
+//	hello   says that the session is authenticated
+//	echo    answers with its params
+//	wait    answers once the test has called node.proceed
+type node struct {
+	*gateway.Gateway
+	t     testing.TB
+	addr  string
+	clock *clock // nil: real time
+
+	opened  chan *peer // every session, in the order of their handshakes
+	waiting chan struct{}
+	proceed chan struct{}
+}
+
+// peer records what a gateway tells about a session.
+type peer struct {
+	node    *node
+	s       *gateway.Session
+	drained chan struct{}
+	closed  chan struct{}
+
+	mu     sync.Mutex
+	inCall bool
+	calls  int
+}
+
+// start starts a node in real time, startStill one whose time only moves by advance.
+func start(t testing.TB, opts gateway.Options) *node {
+	n := &node{t: t, opened: make(chan *peer, 4096), waiting: make(chan struct{}), proceed: make(chan struct{})}
+	n.Gateway = gateway.New(opts, n)
+	server := httptest.NewServer(n.Gateway)
+	n.addr = strings.TrimPrefix(server.URL, "http://")
+	t.Cleanup(func() {
+		server.Close()
+		n.Stop()
+		if stats := n.Stats(); stats.Connections != 0 || stats.Unauthenticated != 0 || stats.QueueBytes != 0 {
+			t.Errorf("left behind: %+v", stats)
+		}
+		close(n.opened)
+		for p := range n.opened {
+			<-p.closed
+		}
+	})
+	return n
+}
+
+func startStill(t testing.TB, opts gateway.Options) *node {
+	ticks := make(chan time.Time)
+	opts.Ticks = ticks
+	n := start(t, opts)
+	n.clock = &clock{ticks: ticks, now: time.Now()}
+	return n
+}
+
+// clock drives the time of a node.
+type clock struct {
+	ticks chan time.Time
+	now   time.Time
+}
+
+// advance moves time on, and returns when everything that became due is done, but for goroutines that were started for it.
+func (c *clock) advance(d time.Duration) {
+	const step = 100 * time.Millisecond
+	for ; d > 0; d -= step {
+		c.now = c.now.Add(min(d, step))
+		c.ticks <- c.now
+	}
+	c.ticks <- c.now // taken only after the tick before has been worked off
+}
+
+// Opened makes the node a gateway.Handler.
+func (n *node) Opened(s *gateway.Session) gateway.Peer {
+	p := &peer{node: n, s: s, drained: make(chan struct{}, 1), closed: make(chan struct{})}
+	n.opened <- p
+	return p
+}
+
+// connect connects a client; its session has said hello.
+func (n *node) connect(header ...string) (*client, *peer) {
+	n.t.Helper()
+	c := connect(n.t, n.addr, header...)
+	c.text(`{"id":1,"method":"hello"}`)
+	c.wantText(`{"id":1,"result":{}}`)
+	return c, <-n.opened
+}
+
+func (p *peer) Call(c protocol.Call) {
+	p.enter()
+	defer p.leave()
+	switch c.Method {
+	case "hello":
+		p.s.Authenticated()
+		p.s.Reply(protocol.AppendResult(nil, c.ID, protocol.Empty{}))
+	case "wait":
+		p.node.waiting <- struct{}{}
+		<-p.node.proceed
+		p.s.Reply(protocol.AppendResult(nil, c.ID, protocol.Empty{}))
+	case "echo":
+		p.s.Reply(protocol.AppendResult(nil, c.ID, c.Params))
+	default:
+		p.s.Reply(protocol.AppendError(nil, c.ID, protocol.Errorf(protocol.BadRequest, "method", "There is no such method.")))
+	}
+}
+
+func (p *peer) Drained() {
+	p.enter()
+	defer p.leave()
+	select {
+	case p.drained <- struct{}{}:
+	default:
+	}
+}
+
+func (p *peer) Closed() {
+	p.enter()
+	defer p.leave()
+	if !p.s.Done() {
+		p.node.t.Error("Closed, and the session is not done")
+	}
+	close(p.closed) // panics when it is called again
+}
+
+// enter checks that the peer is called by one goroutine at a time, and not after Closed.
+func (p *peer) enter() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.inCall {
+		p.node.t.Error("the peer is called by two goroutines at once")
+	}
+	p.inCall = true
+	p.calls++
+	select {
+	case <-p.closed:
+		p.node.t.Error("the peer is called after Closed")
+	default:
+	}
+}
+
+func (p *peer) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inCall = false
+}
+
+// wait waits for what must happen.
+func wait(t testing.TB, what string, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for: %s", what)
+	}
+}
