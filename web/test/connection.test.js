@@ -207,7 +207,7 @@ test('codes after which coming back would be wrong end the connection', async ()
 });
 
 test('a refused token is renewed; where it cannot be, the connection ends', async () => {
-  const { clock, socket, seen } = setUp({ token: (renew) => (renew && seen?.sockets.length > 2 ? null : 'token') });
+  const { connection, clock, socket, seen } = setUp({ token: (renew) => (renew && seen?.sockets.length > 2 ? null : 'token') });
   socket().onopen();
   await settled();
   socket().lost(4401);
@@ -220,6 +220,10 @@ test('a refused token is renewed; where it cannot be, the connection ends', asyn
   socket().onopen();
   await settled();
   assert.deepEqual(seen.stops, [{ code: 4401, reason: '' }]);
+  connection.start();
+  socket().onopen();
+  await settled();
+  assert.deepEqual(seen.renewals, [false, true, true, false], 'a new start has a new token');
 });
 
 test('a server that does not answer hello is left', async () => {

@@ -66,6 +66,7 @@ export class Connection {
 
   start() {
     this.#attempt = 0;
+    this.#tokenRefused = false;
     this.#connect();
   }
 
