@@ -110,7 +110,7 @@ func (d *decision) deleteMessage(p *protocol.MessageParams) (*Effects, *protocol
 		return nil, err
 	}
 	deleted := *target
-	deleted.Content, deleted.Mentions, deleted.DeletedAt, deleted.Rev = Content{}, nil, d.now, e.Event.Seq
+	deleted.Content, deleted.DeletedAt, deleted.Rev = Content{}, d.now, e.Event.Seq // the store still has to find whom it mentioned
 	e.Event.Target, e.Message, e.Redact = p.Seq, &deleted, p.Seq
 	return e, nil
 }

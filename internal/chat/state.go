@@ -79,7 +79,7 @@ type Effects struct {
 	Owners    int          // change of the number of members who are owners
 	Created   *Message     // what message.created made; the event holds it, so that there is nothing more to store
 	Message   *Message     // the overlay row of a message as it shall stand (edit, deletion, reaction, a reply to a thread's root)
-	Redact    protocol.Seq // the message whose created and edited events lose their content
+	Redact    protocol.Seq // the message whose created and edited events lose their content; its mentions and reactions go
 	Mentioned []string     // members for whom a mention row is made at Event.Seq
 	React     *Reaction    // a reaction row to make or to take away
 	Answer    any          // the protocol's result type of the method, as a value
