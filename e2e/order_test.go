@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// Fifty connections on all nodes write to one room at once; all fifty see one order with every seq (promise 3). What each pipelines keeps its order.
+func TestOneOrderForEverybody(t *testing.T) {
+	const writers, each = 50, 40
+	for _, c := range clusters() {
+		t.Run(c.name, func(t *testing.T) {
+			nodes := c.start(t)
+			b := nodes[0].backend()
+			users := make([]string, writers)
+			for i := range users {
+				users[i] = fmt.Sprint("user", i)
+			}
+			room := b.newRoom("group", users...)
+			sessions := make([]*client, writers)
+			for i, u := range users {
+				sessions[i] = nodes[i%len(nodes)].connect(u, nil)
+			}
+			var wg sync.WaitGroup
+			for i, s := range sessions {
+				wg.Go(func() {
+					var replies []<-chan frame
+					for j := range each {
+						reply, err := s.begin("message.send", object{"room": room, "client_id": fmt.Sprint(i, ".", j), "text": fmt.Sprint(j)})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						replies = append(replies, reply)
+					}
+					last := 0.0
+					for j, r := range replies {
+						result, err := await(r)
+						if err != nil {
+							t.Errorf("%s: %v", s.user, err)
+							return
+						}
+						if seq := result["seq"].(float64); seq <= last {
+							t.Errorf("%s: message %d has seq %v, after one with %v", s.user, j, seq, last)
+						} else {
+							last = seq
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if t.Failed() {
+				return
+			}
+			head := uint64(1 + writers*each)
+			texts := map[uint64]string{}
+			for _, s := range sessions {
+				s.expect("the last message", event(room, head))
+				for i, seq := range s.events(room) {
+					if seq != uint64(i)+2 {
+						t.Fatalf("%s got %v", s.user, s.events(room)[max(0, i-3):i+1])
+					}
+				}
+				s.mu.Lock()
+				for _, f := range s.pushes {
+					if f.Room != room || f.Seq == 0 {
+						continue
+					}
+					what := *f.User + " " + fmt.Sprint(f.data()["client_id"])
+					if before, ok := texts[f.Seq]; ok && before != what {
+						t.Errorf("at %d one sees %q and %s sees %q", f.Seq, before, s.user, what)
+					}
+					texts[f.Seq] = what
+				}
+				s.mu.Unlock()
+			}
+			if len(texts) != writers*each {
+				t.Errorf("%d messages were seen, %d were sent", len(texts), writers*each)
+			}
+			seqs := make([]uint64, 0, len(texts))
+			for seq := range texts {
+				seqs = append(seqs, seq)
+			}
+			if slices.Max(seqs) != head {
+				t.Errorf("the last seq is %d, not %d", slices.Max(seqs), head)
+			}
+		})
+	}
+}
