@@ -106,7 +106,7 @@ func fold(e *chat.Event) error {
 	return nil
 }
 
-// raw is a column of JSON: ” is absent.
+// raw is a column of JSON; an empty one is absent.
 func raw(column string) protocol.Raw {
 	if column == "" {
 		return nil
@@ -117,15 +117,21 @@ func raw(column string) protocol.Raw {
 // encodeSettings is how a room's settings are stored.
 func encodeSettings(s protocol.Settings) string { return encode(s) }
 
+// defaultSettings are what most rooms have: they need not be parsed each time.
+var defaultSettings = encodeSettings(protocol.DefaultSettings())
+
 func decodeSettings(column string) (protocol.Settings, error) {
 	s := protocol.DefaultSettings() // a setting that is younger than the row has its default
+	if column == defaultSettings {
+		return s, nil
+	}
 	if err := json.Unmarshal([]byte(column), &s); err != nil {
 		return s, fmt.Errorf("settings: %w", err)
 	}
 	return s, nil
 }
 
-// encodeContent is how an edited message's content is stored; ” stands for content that is the event's own.
+// encodeContent is how an edited message's content is stored; an empty column stands for the event's own.
 func encodeContent(c *chat.Content) string { return encode(c) }
 
 func decodeContent(column string) (chat.Content, error) {

@@ -44,6 +44,11 @@ type Store struct {
 	log       *slog.Logger
 	epoch     string
 	committer *committer
+
+	// Small writes that come in storms.
+	opens   *batcher[*opening]
+	ends    *batcher[[]string]
+	ensures *batcher[[]string]
 }
 
 // Open opens the store, checks it, brings its schema up to date and starts its log. A damaged store, or one newer than this binary, is refused and
@@ -63,6 +68,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{engine: e, now: o.Now, log: o.Log}
+	s.opens, s.ends, s.ensures = newBatcher(s.openSessions), newBatcher(s.endSessions), newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -150,6 +156,9 @@ func (s *Store) Close() error {
 	if s.committer != nil {
 		s.committer.stop()
 	}
+	s.opens.stop()
+	s.ends.stop()
+	s.ensures.stop()
 	return s.engine.close()
 }
 

@@ -16,6 +16,7 @@ CREATE TABLE users (
 	created_at BIGINT NOT NULL
 );
 CREATE INDEX users_folded ON users (folded, id);
+CREATE INDEX users_id ON users (lower(id), id);
 
 CREATE TABLE rooms (
 	id         TEXT COLLATE "C" PRIMARY KEY,

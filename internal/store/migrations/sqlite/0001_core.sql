@@ -23,6 +23,7 @@ CREATE TABLE users (
 	created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX users_folded ON users (folded, id);
+CREATE INDEX users_id ON users (lower(id), id);
 
 CREATE TABLE rooms (
 	id         TEXT PRIMARY KEY,

@@ -1,0 +1,284 @@
+package store
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+var _ chat.Inbox = (*Store)(nil)
+
+// The rooms of a user, for the names m (their row), r and h.
+const (
+	fromOwnRooms = ` FROM members m CROSS JOIN rooms r CROSS JOIN room_heads h WHERE m.user_id = $1 AND r.id = m.room AND h.room = m.room`
+	inList       = ` AND m.state = ` + isMember + ` AND r.deleted = 0 AND NOT (m.hidden_at <> 0 AND h.seq <= m.hidden_at)`
+	changedSince = ` AND (h.changed >= {at $8} OR m.changed >= {at $8})`
+	inboxPage    = `SELECT m.room, h.at, h.last` + fromOwnRooms + inList + ` AND (h.at < $2 OR (h.at = $2 AND m.room < $3))
+		AND r.kind IN {list $4} AND m.archived >= $5 AND m.archived <= $6`
+	inboxOrder = ` ORDER BY h.at DESC, m.room DESC LIMIT $7`
+)
+
+var (
+	selectPosition = sql(`SELECT {position}`)
+	listInbox      = sql(inboxPage + inboxOrder)
+	listInboxSince = sql(inboxPage + changedSince + inboxOrder)
+
+	// What left the list since: memberships that ended, rooms that were deleted, direct rooms that were hidden. Who was banned without ever having been a
+	// member never saw the room.
+	listRemoved = sql(`SELECT m.room` + fromOwnRooms + ` AND m.joined_seq <> 0 AND (
+		(m.state <> ` + isMember + ` AND m.changed >= {at $2})
+		OR (m.state = ` + isMember + ` AND r.deleted = 1 AND h.changed >= {at $2})
+		OR (m.state = ` + isMember + ` AND r.deleted = 0 AND m.hidden_at <> 0 AND h.seq <= m.hidden_at AND m.changed >= {at $2}))
+		ORDER BY m.room`)
+
+	selectScenes     = sql(`SELECT ` + roomCols + `, ` + headCols + ` FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id IN {list $1}`)
+	selectOwnRows    = sql(`SELECT ` + memberCols + ` FROM members m WHERE m.user_id = $1 AND m.room IN {list $2}`)
+	countAllMentions = sql(`SELECT x.room, count(*) FROM members m CROSS JOIN mentions x WHERE m.user_id = $1 AND m.room IN {list $2}
+		AND x.room = m.room AND x.user_id = m.user_id AND x.seq > m.read_seq AND x.n > m.sent_n GROUP BY x.room`)
+	selectMemberships = sql(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0`)
+)
+
+// inboxKey is a row of a page of the inbox.
+type inboxKey struct {
+	room string
+	at   protocol.Time
+	last protocol.Seq
+}
+
+// List implements chat.Inbox. Removed is told with the first page.
+func (s *Store) List(ctx context.Context, user string, q chat.InboxQuery) (*chat.InboxPage, error) {
+	args, err := inboxArgs(user, q)
+	if err != nil {
+		return nil, err
+	}
+	page := &chat.InboxPage{}
+	err = s.read(ctx, func(t tx) error {
+		var keys []inboxKey
+		var b batch
+		b.query(selectPosition, func(scan scan) error { return scan(&page.Position) })
+		list := listInbox
+		if q.Since != "" {
+			list = listInboxSince
+		}
+		b.query(list, collect(&keys, func(scan scan, _ ...any) (k inboxKey, err error) {
+			err = scan(&k.room, &k.at, &k.last)
+			return k, err
+		}), args...)
+		if q.Since != "" && q.Page == "" {
+			b.query(listRemoved, collect(&page.Removed, scanString), user, string(q.Since))
+		}
+		if err := t.batch(ctx, &b); err != nil {
+			return err
+		}
+		if len(keys) > q.Limit {
+			keys = keys[:q.Limit]
+			last := keys[q.Limit-1]
+			page.Next = pageAfter(strconv.FormatInt(int64(last.at), 10), last.room)
+		}
+		page.Entries, err = readEntries(ctx, t, user, keys)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+func inboxArgs(user string, q chat.InboxQuery) ([]any, error) {
+	key, err := pageKey(q.Page, 2)
+	if err != nil {
+		return nil, err
+	}
+	at, room := int64(math.MaxInt64), ""
+	if key != nil {
+		if at, err = strconv.ParseInt(key[0], 10, 64); err != nil {
+			return nil, protocol.Errorf(protocol.BadRequest, "page", "This is not a page of this list: begin without one.")
+		}
+		room = key[1]
+	}
+	kinds := q.Kinds
+	if len(kinds) == 0 {
+		kinds = []protocol.Kind{protocol.Direct, protocol.Group, protocol.Channel, protocol.Live}
+	}
+	least, most := int64(0), int64(1)
+	if q.Archived != nil {
+		least = flag(*q.Archived)
+		most = least
+	}
+	args := []any{user, at, room, jsonList(kinds), least, most, q.Limit + 1}
+	if q.Since != "" {
+		if err := checkPosition(q.Since); err != nil {
+			return nil, err
+		}
+		args = append(args, string(q.Since))
+	}
+	return args, nil
+}
+
+// readEntries completes a page of the inbox, in the order of its keys, in one round trip.
+func readEntries(ctx context.Context, t tx, user string, keys []inboxKey) ([]chat.InboxEntry, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	entries := make([]chat.InboxEntry, len(keys))
+	index := make(map[string]*chat.InboxEntry, len(keys))
+	rooms := make([]string, len(keys))
+	var lasts [][2]any
+	for i, k := range keys {
+		rooms[i], index[k.room] = k.room, &entries[i]
+		if k.last != 0 {
+			lasts = append(lasts, [2]any{k.room, k.last})
+		}
+	}
+	var b batch
+	queryScenes(&b, user, rooms, func(room string) *chat.Scene { return &index[room].Scene })
+	b.query(countAllMentions, func(scan scan) error {
+		var room string
+		var count uint64
+		err := scan(&room, &count)
+		if err == nil {
+			index[room].Mentions = count
+		}
+		return err
+	}, user, jsonList(rooms))
+	found := map[roomSeq]*chat.Message{}
+	b.query(selectStored, func(scan scan) error {
+		room, m, err := scanMessage(scan)
+		if err == nil {
+			found[roomSeq{room, m.Seq}] = m
+		}
+		return err
+	}, jsonList(lasts))
+	if err := t.batch(ctx, &b); err != nil {
+		return nil, err
+	}
+	for at, m := range found {
+		if e := index[at.room]; at.seq >= e.Scene.From() {
+			e.Last = m
+		} else {
+			delete(found, at)
+		}
+	}
+	b = batch{}
+	queryReactions(&b, user, found)
+	return entries, t.batch(ctx, &b)
+}
+
+// queryScenes fills the scenes of rooms for one user; scene says where each of them is.
+func queryScenes(b *batch, user string, rooms []string, scene func(room string) *chat.Scene) {
+	list := jsonList(rooms)
+	b.query(selectScenes, func(scan scan) error {
+		var h chat.Head
+		r, err := scanRoom(scan, headDest(&h)...)
+		if err == nil {
+			sc := scene(r.ID)
+			sc.Room, sc.Head = r, h
+		}
+		return err
+	}, list)
+	b.query(selectOwnRows, func(scan scan) error {
+		m, err := scanMember(scan)
+		if err == nil {
+			scene(m.Room).Me = m
+		}
+		return err
+	}, user, list)
+}
+
+// Memberships implements chat.Inbox.
+func (s *Store) Memberships(ctx context.Context, user string) ([]chat.Place, error) {
+	return s.places(ctx, user, selectMemberships)
+}
+
+// maxNames bounds the names of channels that one call looks at, so that a query that matches little costs little; it goes on with the next page.
+const maxNames = 5000
+
+var (
+	listChannels = sql(`SELECT r.id, r.folded FROM rooms r WHERE r.kind = 'channel' AND r.deleted = 0 AND (r.folded, r.id) > ($1, $2)
+		ORDER BY r.folded, r.id LIMIT $3`)
+	selectBans = sql(`SELECT m.room FROM members m WHERE m.user_id = $1 AND m.state = ` + isBanned)
+)
+
+// Browse implements chat.Inbox. A page may hold fewer than limit rooms, even none, and yet have a next one.
+func (s *Store) Browse(ctx context.Context, user, query, after string, limit int) (rooms []*chat.Scene, next string, err error) {
+	key, err := pageKey(after, 2)
+	if err != nil {
+		return nil, "", err
+	}
+	if key == nil {
+		key = []string{"", ""}
+	}
+	words := strings.Fields(foldCase(query))
+	names := make([][2]string, 0, 2*limit)
+	most := cap(names) // some for the channels that the user is banned from
+	if len(words) > 0 {
+		most = maxNames
+	}
+	err = s.read(ctx, func(t tx) error {
+		var bans []string
+		var b batch
+		b.query(listChannels, collect(&names, func(scan scan, _ ...any) (n [2]string, err error) {
+			err = scan(&n[0], &n[1])
+			return n, err
+		}), key[0], key[1], most)
+		b.query(selectBans, collect(&bans, scanString), user)
+		if err := t.batch(ctx, &b); err != nil {
+			return err
+		}
+		banned := make(map[string]bool, len(bans))
+		for _, room := range bans {
+			banned[room] = true
+		}
+		var ids []string
+		for i, n := range names {
+			if !banned[n[0]] && holdsWords(n[1], words) {
+				ids = append(ids, n[0])
+			}
+			if cut := len(ids) == limit && i < len(names)-1; cut || i == most-1 {
+				next = pageAfter(n[1], n[0])
+				break
+			}
+		}
+		rooms, err = readScenes(ctx, t, user, ids)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return rooms, next, nil
+}
+
+func holdsWords(name string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(name, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// readScenes reads the rooms for the user, in the order given. All of them exist in this snapshot.
+func readScenes(ctx context.Context, t tx, user string, rooms []string) ([]*chat.Scene, error) {
+	if len(rooms) == 0 {
+		return nil, nil
+	}
+	scenes := make([]*chat.Scene, len(rooms))
+	index := make(map[string]*chat.Scene, len(rooms))
+	for i, room := range rooms {
+		scenes[i] = &chat.Scene{}
+		index[room] = scenes[i]
+	}
+	var b batch
+	queryScenes(&b, user, rooms, func(room string) *chat.Scene { return index[room] })
+	return scenes, t.batch(ctx, &b)
+}
+
+// scanString reads a column of text.
+func scanString(scan scan, _ ...any) (s string, err error) {
+	err = scan(&s)
+	return s, err
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+
+	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/protocol"
+)
+
+var _ auth.Keys = (*Store)(nil)
+
+var (
+	insertKey = sql(`INSERT INTO keys (name, hash, created_at) VALUES ($1, $2, $3)
+		ON CONFLICT (name) DO UPDATE SET name = excluded.name WHERE keys.hash = excluded.hash`)
+	deleteKey = sql(`DELETE FROM keys WHERE name = $1`)
+	listKeys  = sql(`SELECT name, created_at FROM keys ORDER BY name`)
+	findKey   = sql(`SELECT name FROM keys WHERE hash = $1`)
+)
+
+// AddKey implements auth.Keys. The same key again is no error, so that a call whose answer was lost can be repeated.
+func (s *Store) AddKey(ctx context.Context, name string, hash [32]byte) error {
+	return s.changeKeys(ctx, auth.ErrKeyExists, insertKey, name, hash[:], protocol.At(s.now()))
+}
+
+// RemoveKey implements auth.Keys.
+func (s *Store) RemoveKey(ctx context.Context, name string) error {
+	return s.changeKeys(ctx, auth.ErrNoKey, deleteKey, name)
+}
+
+// changeKeys carries out a statement that changes one key; otherwise is what it means when none was changed.
+func (s *Store) changeKeys(ctx context.Context, otherwise error, q text, args ...any) error {
+	return s.write(ctx, func(t tx) error {
+		n, err := t.exec(ctx, q, args...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return otherwise
+		}
+		_, err = t.exec(ctx, markAuth)
+		return err
+	})
+}
+
+// Keys implements auth.Keys.
+func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
+	var keys []auth.Key
+	err := s.read(ctx, func(t tx) error {
+		return t.query(ctx, listKeys, nil, collect(&keys, func(scan scan, _ ...any) (k auth.Key, err error) {
+			err = scan(&k.Name, &k.CreatedAt)
+			return k, err
+		}))
+	})
+	return keys, err
+}
+
+// KeyByHash implements auth.Keys. The hash is looked up by an index: what its time might tell is a hash, from which nobody gets to a key.
+func (s *Store) KeyByHash(ctx context.Context, hash [32]byte) (string, error) {
+	var name string
+	err := s.read(ctx, func(t tx) error {
+		found, err := one(ctx, t, findKey, []any{hash[:]}, &name)
+		if err == nil && !found {
+			return auth.ErrNoKey
+		}
+		return err
+	})
+	return name, err
+}

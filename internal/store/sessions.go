@@ -1,0 +1,281 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/protocol"
+)
+
+var _ auth.Sessions = (*Store)(nil)
+
+const (
+	liveFor = 45 * time.Second // after a node's last beat
+	keptFor = time.Hour        // what a node left behind, so that one that was only held up finds its sessions again
+
+	maxSwept = 1000 // sessions of dead nodes that one beat removes
+)
+
+var (
+	insertNode = sql(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`)
+	upsertNode = sql(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at`)
+
+	// lockUsers keeps other nodes from opening or revoking sessions of the same users meanwhile. SQLite's writer is alone.
+	lockUsers = text{postgres: sql(`SELECT u.id FROM users u WHERE u.id IN {list $1} ORDER BY u.id FOR NO KEY UPDATE`)[postgres]}
+
+	selectRevocations = sql(`SELECT user_id, device, not_before FROM revocations ORDER BY user_id, device`)
+	revocationsOf     = sql(`SELECT user_id, device, not_before FROM revocations WHERE user_id IN {list $1}`)
+	upsertRevocation  = sql(`INSERT INTO revocations (user_id, device, not_before) VALUES ($1, $2, $3)
+		ON CONFLICT (user_id, device) DO UPDATE SET not_before = excluded.not_before WHERE revocations.not_before < excluded.not_before`)
+
+	sessionsOf = sql(`SELECT s.user_id, s.device, s.id, s.node, CASE WHEN n.beat_at >= $2 THEN 1 ELSE 0 END
+		FROM sessions s LEFT JOIN nodes n ON n.id = s.node WHERE s.user_id IN {list $1}`)
+	liveSessions = sql(`SELECT ` + sessionCols + ` FROM sessions s JOIN nodes n ON n.id = s.node WHERE s.user_id = $1 AND n.beat_at >= $2
+		ORDER BY s.created_at DESC, s.id DESC`)
+	allSessions   = sql(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
+	knownSessions = sql(`SELECT id FROM sessions WHERE id IN {list $1}`)
+	upsertSession = sql(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (user_id, device) DO UPDATE SET id = excluded.id, client = excluded.client, node = excluded.node, created_at = excluded.created_at,
+			issued_at = excluded.issued_at`)
+	deleteSessions = sql(`DELETE FROM sessions WHERE id IN {list $1}`)
+	sweepSessions  = sql(`DELETE FROM sessions WHERE id IN (
+		SELECT s.id FROM nodes n JOIN sessions s ON s.node = n.id WHERE n.beat_at < $1 LIMIT $2)`)
+	sweepNodes = sql(`DELETE FROM nodes WHERE beat_at < $1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.node = nodes.id)`)
+
+	markAuth = sql(`UPDATE auth_mark SET changed = {changed}`)
+)
+
+const sessionCols = `s.id, s.user_id, s.device, s.client, s.node, s.created_at, s.issued_at`
+
+// scanSession reads sessionCols.
+func scanSession(scan scan, _ ...any) (auth.Session, error) {
+	var s auth.Session
+	err := scan(&s.ID, &s.User, &s.Device, &s.Client, &s.Node, &s.CreatedAt, &s.IssuedAt)
+	return s, err
+}
+
+// scanRevocation reads a revocation.
+func scanRevocation(scan scan, _ ...any) (auth.Revocation, error) {
+	var r auth.Revocation
+	err := scan(&r.User, &r.Device, &r.NotBefore)
+	return r, err
+}
+
+// opening is a session that is to be opened, and its answer.
+type opening struct {
+	session  *auth.Session
+	replaced string
+	err      error
+}
+
+// device names a device of a user.
+type device struct{ user, device string }
+
+// held is the session that a device has.
+type held struct {
+	id, node string
+	live     bool
+}
+
+// Open implements auth.Sessions. When many sessions open at once they share transactions.
+func (s *Store) Open(ctx context.Context, session *auth.Session) (replaced string, err error) {
+	o := &opening{session: session}
+	if err := s.opens.do(ctx, o); err != nil {
+		return "", err
+	}
+	return o.replaced, o.err
+}
+
+// openSessions opens sessions in the order given.
+func (s *Store) openSessions(ctx context.Context, openings []*opening) error {
+	users, nodes := map[string]bool{}, map[string]bool{}
+	for _, o := range openings {
+		users[o.session.User], nodes[o.session.Node] = true, true
+	}
+	ids := slices.Collect(maps.Keys(users))
+	return s.write(ctx, func(t tx) error {
+		now := s.now()
+		sessions, revoked := map[device]held{}, map[device]int64{}
+		var b batch
+		b.exec(insertUsers, usersList(ids), protocol.At(now))
+		for _, node := range slices.Sorted(maps.Keys(nodes)) {
+			b.exec(insertNode, node, protocol.At(now))
+		}
+		s.lockUsers(&b, ids)
+		b.query(revocationsOf, func(scan scan) error {
+			r, err := scanRevocation(scan)
+			revoked[device{r.User, r.Device}] = r.NotBefore
+			return err
+		}, jsonList(ids))
+		b.query(sessionsOf, func(scan scan) error {
+			var d device
+			var h held
+			var live int64
+			err := scan(&d.user, &d.device, &h.id, &h.node, &live)
+			h.live = live != 0
+			sessions[d] = h
+			return err
+		}, jsonList(ids), protocol.At(now.Add(-liveFor)))
+		if err := t.batch(ctx, &b); err != nil {
+			return err
+		}
+		b = batch{}
+		admit(&b, openings, sessions, revoked)
+		return t.batch(ctx, &b)
+	})
+}
+
+// admit decides about openings and writes those that are not refused.
+func admit(b *batch, openings []*opening, sessions map[device]held, revoked map[device]int64) {
+	opened := map[device]*auth.Session{}
+	taken := false // from another node, which must hear of it
+	for _, o := range openings {
+		n := o.session
+		d := device{n.User, n.Device}
+		o.replaced, o.err = "", nil
+		switch {
+		case refused(n, revoked):
+			o.err = auth.ErrRevoked
+			continue
+		case others(sessions, d) >= protocol.MaxSessionsPerUser:
+			o.err = auth.ErrTooMany
+			continue
+		}
+		if h, had := sessions[d]; had && h.id != n.ID { // its own id is there when a transaction is repeated
+			o.replaced = h.id
+			taken = taken || h.node != n.Node
+		}
+		sessions[d] = held{n.ID, n.Node, true}
+		opened[d] = n
+	}
+	for _, n := range opened {
+		b.exec(upsertSession, n.User, n.Device, n.ID, n.Client, n.Node, n.CreatedAt, n.IssuedAt)
+	}
+	if taken {
+		b.exec(markAuth)
+	}
+}
+
+// refused reports whether the session's token was issued before its user or device was revoked, or may have been.
+func refused(n *auth.Session, revoked map[device]int64) bool {
+	for _, d := range []device{{n.User, n.Device}, {n.User, ""}} {
+		if notBefore, ok := revoked[d]; ok && (n.IssuedAt == 0 || n.IssuedAt <= notBefore) {
+			return true
+		}
+	}
+	return false
+}
+
+// others counts the live sessions of the user's other devices.
+func others(sessions map[device]held, d device) int {
+	n := 0
+	for other, h := range sessions {
+		if other.user == d.user && other.device != d.device && h.live {
+			n++
+		}
+	}
+	return n
+}
+
+// lockUsers adds the lock on the users, where the engine needs it.
+func (s *Store) lockUsers(b *batch, users []string) {
+	if s.engine.dialect() == postgres {
+		b.exec(lockUsers, jsonList(users))
+	}
+}
+
+// End implements auth.Sessions. When many sessions end at once they share transactions.
+func (s *Store) End(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.ends.do(ctx, ids)
+}
+
+func (s *Store) endSessions(ctx context.Context, ids [][]string) error {
+	return s.write(ctx, func(t tx) error {
+		_, err := t.exec(ctx, deleteSessions, jsonList(slices.Concat(ids...)))
+		return err
+	})
+}
+
+// Sessions implements auth.Sessions.
+func (s *Store) Sessions(ctx context.Context, user string) ([]auth.Session, error) {
+	var sessions []auth.Session
+	err := s.read(ctx, func(t tx) error {
+		return t.query(ctx, liveSessions, []any{user, protocol.At(s.now().Add(-liveFor))}, collect(&sessions, scanSession))
+	})
+	return sessions, err
+}
+
+// Standing implements auth.Sessions.
+func (s *Store) Standing(ctx context.Context, ids []string) (map[string]bool, error) {
+	known := make(map[string]bool, len(ids))
+	err := s.read(ctx, func(t tx) error {
+		return t.query(ctx, knownSessions, []any{jsonList(ids)}, func(scan scan) error {
+			id, err := scanString(scan)
+			known[id] = true
+			return err
+		})
+	})
+	return known, err
+}
+
+// Revoke implements auth.Sessions.
+func (s *Store) Revoke(ctx context.Context, user, session, from string, notBefore int64) ([]auth.Session, error) {
+	var ended []auth.Session
+	err := s.write(ctx, func(t tx) error {
+		ended = nil
+		var b batch
+		b.exec(insertUsers, usersList([]string{user}), protocol.At(s.now())) // so that there is a row to lock
+		s.lockUsers(&b, []string{user})
+		b.query(allSessions, collect(&ended, scanSession), user)
+		if err := t.batch(ctx, &b); err != nil {
+			return err
+		}
+		ended = slices.DeleteFunc(ended, func(other auth.Session) bool {
+			return session != "" && other.ID != session || from != "" && other.Device != from
+		})
+		if session != "" {
+			if len(ended) == 0 {
+				return auth.ErrNoSession
+			}
+			from = ended[0].Device
+		}
+		ids := make([]string, len(ended))
+		for i, e := range ended {
+			ids[i] = e.ID
+		}
+		b = batch{}
+		b.exec(deleteSessions, jsonList(ids))
+		b.exec(upsertRevocation, user, from, notBefore)
+		b.exec(markAuth)
+		return t.batch(ctx, &b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// Revocations implements auth.Sessions.
+func (s *Store) Revocations(ctx context.Context) ([]auth.Revocation, error) {
+	var all []auth.Revocation
+	err := s.read(ctx, func(t tx) error { return t.query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
+	return all, err
+}
+
+// Beat implements auth.Sessions. It also removes, a part at a time, what nodes left behind that have been silent for an hour.
+func (s *Store) Beat(ctx context.Context, node string) error {
+	now := s.now()
+	return s.write(ctx, func(t tx) error {
+		var b batch
+		b.exec(upsertNode, node, protocol.At(now))
+		b.exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)
+		b.exec(sweepNodes, protocol.At(now.Add(-keptFor)))
+		return t.batch(ctx, &b)
+	})
+}

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// Memberships in the text of statements.
+const (
+	isMember = "1" // chat.IsMember
+	isBanned = "4" // chat.IsBanned
+)
+
+// These do not compile when the numbers are others.
+var (
+	_ [chat.IsMember - 1]struct{} = [0]struct{}{}
+	_ [chat.IsBanned - 4]struct{} = [0]struct{}{}
+)
+
+// read runs fn on one consistent snapshot. Everything but the log's own transactions goes through read and write, which make errors fit for callers.
+func (s *Store) read(ctx context.Context, fn func(tx) error) error {
+	return s.told(ctx, s.engine.read(ctx, fn))
+}
+
+// maxTries bounds how often a transaction is begun again after the database gave it up.
+const maxTries = 3
+
+// write runs fn in one transaction, again when the database gave it up (a deadlock, a lost connection): fn must not mind. When a connection broke in the
+// middle of the commit the answer is `unavailable` and the transaction may have happened: callers send the same call again, which must do no harm.
+func (s *Store) write(ctx context.Context, fn func(tx) error) error {
+	var err error
+	for try := 1; ; try++ {
+		err = s.engine.write(ctx, waiting, fn)
+		again := err != nil && s.engine.retryable(err) && !errors.Is(err, errCommitUnknown)
+		if !again || try == maxTries || ctx.Err() != nil {
+			break
+		}
+	}
+	if errors.Is(err, errBroken) && s.committer != nil {
+		s.committer.fatal(err)
+	}
+	return s.told(ctx, err)
+}
+
+// told is an error as callers get it: `unavailable`, with the reason behind it, when trying again may help; otherwise as it is.
+func (s *Store) told(ctx context.Context, err error) error {
+	if _, decided := errors.AsType[*protocol.Error](err); err == nil || decided {
+		return err
+	}
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || s.engine.retryable(err) {
+		return fmt.Errorf("%w: %w", unavailable(), err)
+	}
+	return err
+}
+
+// one runs a query whose single row, if there is one, is read into dest; found says whether there was.
+func one(ctx context.Context, t tx, q text, args []any, dest ...any) (found bool, err error) {
+	err = t.query(ctx, q, args, func(scan scan) error {
+		found = true
+		return scan(dest...)
+	})
+	return found, err
+}
+
+// collect makes a row function that appends what read makes of each row.
+func collect[T any](to *[]T, read func(scan, ...any) (T, error)) func(scan) error {
+	return func(scan scan) error {
+		v, err := read(scan)
+		if err == nil {
+			*to = append(*to, v)
+		}
+		return err
+	}
+}

@@ -1,0 +1,263 @@
+// Package testkit starts real servers for tests. Whatever it starts belongs to the test that asked for it and ends with that test, even when the test
+// binary is killed.
+package testkit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres is a PostgreSQL server of one test's own, on a Unix socket. Its methods are for one goroutine.
+type Postgres struct {
+	URL string // of the database "postgres", as its superuser
+
+	t         testing.TB
+	bin       string
+	dir       string // data and socket
+	settings  []string
+	as        *syscall.Credential // whom the server runs as; nil: ourselves
+	databases int
+
+	server *os.Process   // nil: it does not run
+	ended  chan struct{} // closed when the process is gone
+	log    *tail
+}
+
+// Shutdown is how a server is stopped.
+type Shutdown syscall.Signal
+
+// The ways to stop a server.
+const (
+	Fast      = Shutdown(syscall.SIGINT)  // ends transactions and connections, in order
+	Immediate = Shutdown(syscall.SIGQUIT) // like a crash: the next start recovers
+)
+
+// startTimeout is far more than a server on an empty data directory needs.
+const startTimeout = 60 * time.Second
+
+// StartPostgres starts a server and stops it at the end of the test. It commits to the disk, unless the settings, such as "fsync=off", say otherwise.
+// Without PostgreSQL on the machine the test is skipped, or fails where CI is set in the environment.
+func StartPostgres(t testing.TB, settings ...string) *Postgres {
+	t.Helper()
+	bin, err := postgresBin()
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("SKIPPED WITHOUT A DATABASE: ", err)
+	}
+	p := &Postgres{t: t, bin: bin, settings: settings}
+	if p.dir, err = os.MkdirTemp("", "parley-pg-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Stop(Immediate) // nothing of it is needed any more
+		if err := os.RemoveAll(p.dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := p.unprivileged(); err != nil {
+		t.Fatal(err)
+	}
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata", p.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8",
+		"--locale", "C", "--no-sync")
+	initdb.Dir = p.dir
+	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	if out, err := initdb.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	p.URL = p.url("postgres")
+	p.Start()
+	return p
+}
+
+// postgresBin is the folder with the newest server that is installed.
+func postgresBin() (string, error) {
+	var found []string
+	if path, err := exec.LookPath("postgres"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			found = append(found, path)
+		}
+	}
+	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // the pattern is well formed
+	slices.SortFunc(versions, func(a, b string) int { return versionIn(b) - versionIn(a) })
+	for _, path := range append(versions, found...) {
+		dir := filepath.Dir(path)
+		if _, err := os.Stat(filepath.Join(dir, "initdb")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no PostgreSQL server was found in PATH or /usr/lib/postgresql: install it (Debian: apt-get install postgresql)")
+}
+
+// versionIn is the number in /usr/lib/postgresql/NUMBER/bin/postgres.
+func versionIn(path string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // 0 for what is no number
+	return n
+}
+
+// unprivileged finds whom the server runs as: PostgreSQL refuses to run as root.
+func (p *Postgres) unprivileged() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		if u, err = user.Lookup("nobody"); err != nil {
+			return err
+		}
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return err
+	}
+	p.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return os.Chown(p.dir, int(uid), int(gid))
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+func (p *Postgres) url(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database, RawQuery: url.Values{"host": {p.dir}}.Encode()}
+	return u.String()
+}
+
+// Database makes an empty database and returns its URL. It is dropped at the end of the test given.
+func (p *Postgres) Database(t testing.TB) string {
+	t.Helper()
+	p.databases++
+	name := "test" + strconv.Itoa(p.databases)
+	p.admin(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() {
+		if p.server != nil {
+			p.admin(t, "DROP DATABASE "+name+" WITH (FORCE)")
+		}
+	})
+	return p.url(name)
+}
+
+func (p *Postgres) admin(t testing.TB, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	c, err := pgx.Connect(ctx, p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// Start starts a server that was stopped, on the data that it left, and returns when it takes connections.
+func (p *Postgres) Start() {
+	p.t.Helper()
+	args := []string{"-D", p.data(), "-k", p.dir, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "log_checkpoints=off"}
+	for _, s := range p.settings {
+		args = append(args, "-c", s)
+	}
+	ready, ended := make(chan error, 1), make(chan struct{})
+	p.ended, p.log = ended, &tail{}
+	cmd := exec.Command(filepath.Join(p.bin, "postgres"), args...)
+	cmd.Dir = p.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as, Pdeathsig: syscall.SIGQUIT}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	tell := func(err error) {
+		select {
+		case ready <- err:
+		default: // Start has its answer
+		}
+	}
+	go func() {
+		defer close(ended)
+		// The signal at our death comes with the death of the thread that started the process, so that this goroutine keeps it until the end.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			tell(err)
+			return
+		}
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			p.log.add(lines.Text())
+			if strings.Contains(lines.Text(), "ready to accept connections") {
+				tell(nil)
+			}
+		}
+		tell(fmt.Errorf("the server ended: %v", cmd.Wait()))
+	}()
+	select {
+	case err = <-ready:
+	case <-time.After(startTimeout):
+		err = errors.New("the server does not come up")
+	}
+	if err != nil {
+		p.t.Fatalf("%v\n%s", err, p.log)
+	}
+	p.server = cmd.Process
+}
+
+// Stop stops the server and returns when it is gone. One that does not run is left alone.
+func (p *Postgres) Stop(how Shutdown) {
+	p.t.Helper()
+	if p.server == nil {
+		return
+	}
+	if err := p.server.Signal(syscall.Signal(how)); err != nil {
+		p.t.Errorf("stop the server: %v", err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(startTimeout):
+		p.t.Errorf("the server does not end: it is killed\n%s", p.log)
+		_ = p.server.Kill() // if it is gone by now, so much the better
+		<-p.ended
+	}
+	p.server = nil
+}
+
+// tail keeps the last lines that a server wrote.
+type tail struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *tail) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lines = append(l.lines, line); len(l.lines) > 50 {
+		l.lines = l.lines[1:]
+	}
+}
+
+// String is what was kept.
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
+}
