@@ -34,7 +34,7 @@ type committer struct {
 	rates     chat.Rates
 	fatal     func(error)
 	queueMax  int
-	names     *names
+	count     counters
 
 	lanes   [2]*queue
 	telling sync.Mutex // one call of committed at a time
@@ -89,7 +89,7 @@ type committed struct {
 
 func newCommitter(s *Store, o Options) *committer {
 	c := &committer{
-		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, fatal: o.Fatal, queueMax: o.QueueMax, names: &s.names,
+		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, fatal: o.Fatal, queueMax: o.QueueMax,
 	}
 	if c.queueMax == 0 {
 		c.queueMax = queueDefault
@@ -152,6 +152,7 @@ func (c *committer) put(it *item) {
 	}
 	w.mu.Unlock()
 	if !taken {
+		c.count.refused.Add(1)
 		it.err = unavailable()
 		it.finish()
 		return
@@ -222,6 +223,11 @@ func (c *committer) work(l lane) {
 // tell is the goroutine that answers for one lane, in the order of its commits.
 func (c *committer) tell(q *queue) {
 	for done := range q.answers {
+		if done.commit != nil {
+			c.count.transactions.Add(1)
+			c.count.events.Add(uint64(len(done.commit.Events)))
+			c.count.cursors.Add(uint64(len(done.commit.Cursors)))
+		}
 		if c.committed != nil && done.commit != nil && len(done.commit.Events)+len(done.commit.Cursors) > 0 {
 			c.telling.Lock()
 			c.committed(done.commit)
@@ -242,6 +248,7 @@ func (c *committer) commit(l lane, items []*item) {
 			c.settle(l, w.items, w.commit())
 			return
 		}
+		c.count.failures.Add(1)
 		c.log.Warn("a transaction of the log failed", "items", len(items), "attempt", attempt, "error", err)
 		switch {
 		case errors.Is(err, errCommitUnknown) && w != nil:
@@ -319,6 +326,7 @@ func (c *committer) settle(l lane, items []*item, commit *chat.Commit) {
 
 // refuse answers `unavailable`: the items may be sent again.
 func (c *committer) refuse(l lane, items []*item) {
+	c.count.refused.Add(uint64(len(items)))
 	for _, it := range items {
 		it.err = unavailable()
 	}
