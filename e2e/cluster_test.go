@@ -27,7 +27,7 @@ func clusters() []cluster {
 // startTwo starts two nodes of one cluster.
 func startTwo(t *testing.T, broker *natsServer) []*server {
 	t.Helper()
-	flags := append([]string{"--store", testkit.Postgres(t), "--broker", broker.url}, unlimited...)
+	flags := append([]string{"--store", testkit.StartPostgres(t).Database(t), "--broker", broker.url}, unlimited...)
 	one := start(t, flags...)
 	two := startIn(t, "parley", one.dir, flags...)
 	return []*server{one, two}
