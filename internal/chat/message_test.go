@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/parley-im/parley/protocol"
 )
 
 // busyRoom is a group of an owner, a moderator and two members.
-func busyRoom(t testing.TB, kind protocol.Kind) *world {
+func busyRoom(t rapid.TB, kind protocol.Kind) *world {
 	return newWorld(t, kind, as("ann", protocol.RoleOwner), as("ben", protocol.RoleModerator), as("cem", protocol.RoleMember), as("dan", protocol.RoleMember))
 }
 

@@ -3,14 +3,15 @@ package chat
 import (
 	"fmt"
 	"maps"
-	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/parley-im/parley/protocol"
 )
 
 // world is one room whose state always holds every row there is, and those who act in it.
 type world struct {
-	t     testing.TB
+	t     rapid.TB
 	state *State
 	now   protocol.Time
 	rates rateFunc
@@ -41,7 +42,7 @@ var server = Actor{Backend: true, Role: protocol.TokenUser}
 
 // newWorld makes a room with its members' roles. The first member creates it; more than its own role cannot come from room.create, so the rows are
 // given their roles afterwards.
-func newWorld(t testing.TB, kind protocol.Kind, members ...protocol.MemberRole) *world {
+func newWorld(t rapid.TB, kind protocol.Kind, members ...protocol.MemberRole) *world {
 	t.Helper()
 	w := &world{t: t, now: start, state: &State{Users: map[string]bool{}, Messages: map[protocol.Seq]*Message{}}}
 	for _, id := range []string{"ann", "ben", "cem", "dan", "eve", "fay", "zoe", "out", "banned"} {
