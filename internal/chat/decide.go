@@ -25,7 +25,7 @@ func (s *State) Decide(a *Append, now protocol.Time, rates Rates) (*Effects, *pr
 	}
 	switch a.Method {
 	case protocol.RoomCreate:
-		return d.already(protocol.RoomCreateResult{Room: d.roomObject(), Duplicate: true})
+		return already(protocol.RoomCreateResult{Room: RoomObject(d.Room, d.Head), Duplicate: true})
 	case protocol.RoomUpdate:
 		return d.updateRoom(a.Params.(*protocol.RoomUpdateParams))
 	case protocol.RoomDelete:
@@ -75,31 +75,31 @@ func (d *decision) repeat(known Known) (*Effects, *protocol.Error) {
 	}
 	switch d.call.Method {
 	case protocol.MessageSend:
-		return d.already(protocol.MessageSendResult{Room: d.call.Room, Seq: known.Seq, N: known.N, At: known.At, Duplicate: true})
+		return already(protocol.MessageSendResult{Room: d.call.Room, Seq: known.Seq, N: known.N, At: known.At, Duplicate: true})
 	case protocol.RoomCreate:
-		return d.already(protocol.RoomCreateResult{Room: d.roomObject(), Duplicate: true})
+		return already(protocol.RoomCreateResult{Room: RoomObject(d.Room, d.Head), Duplicate: true})
 	case protocol.RoomUpdate:
-		return d.already(protocol.RoomUpdateResult{Room: d.roomObject(), Seq: known.Seq, Duplicate: true})
+		return already(protocol.RoomUpdateResult{Room: RoomObject(d.Room, d.Head), Seq: known.Seq, Duplicate: true})
 	case protocol.RoomJoin:
-		return d.already(d.joined(known.Seq))
+		return already(d.joined(known.Seq))
 	case protocol.MemberAdd:
 		var joined protocol.MemberJoinedData
 		if err := json.Unmarshal(known.Data, &joined); err != nil {
 			return nil, internal()
 		}
-		return d.already(protocol.MemberAddResult{Seq: known.Seq, Added: joined.Users, Duplicate: true})
+		return already(protocol.MemberAddResult{Seq: known.Seq, Added: joined.Users, Duplicate: true})
 	}
-	return d.alreadySince(known.Seq)
+	return alreadySince(known.Seq)
 }
 
 // already answers without an event: what was asked for is so.
-func (d *decision) already(answer any) (*Effects, *protocol.Error) {
+func already(answer any) (*Effects, *protocol.Error) {
 	return &Effects{Answer: answer}, nil
 }
 
 // alreadySince answers a method whose result is a seq alone: what was asked for is so since that event.
-func (d *decision) alreadySince(seq protocol.Seq) (*Effects, *protocol.Error) {
-	return d.already(protocol.SeqResult{Seq: seq, Duplicate: true})
+func alreadySince(seq protocol.Seq) (*Effects, *protocol.Error) {
+	return already(protocol.SeqResult{Seq: seq, Duplicate: true})
 }
 
 // event begins the effects of an append: the room's next event, answered with its seq alone.
@@ -133,8 +133,6 @@ func (d *decision) atLeast(role protocol.Role) *protocol.Error {
 	}
 	return nil
 }
-
-func (d *decision) roomObject() protocol.Room { return RoomObject(d.Room, d.Head) }
 
 // row is a copy of a user's row to be changed, or the beginning of one.
 func (d *decision) row(user string) *Member {

@@ -7,5 +7,8 @@
 //
 // Reading goes through a [Snapshot] of one room, so that what is answered and the head that it carries belong together (promise 8).
 //
+// The rules of a concept are in its own file (room.go, message.go …), the use cases of the [Service] beside it (room_service.go …); who may see what is
+// in access.go.
+//
 // The ports at the end of the package are what the core asks of a store. It declares them; internal/store implements them.
 package chat

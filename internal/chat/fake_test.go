@@ -215,6 +215,7 @@ func (f *fakeStore) Hide(_ context.Context, room, user string) error {
 func (f *fakeStore) Direct(a, b string, generation int) string {
 	return fmt.Sprintf("r_direct|%s|%s|%d", min(a, b), max(a, b), generation)
 }
+
 func (f *fakeStore) Created(user, clientID string) string { return "r_create|" + user + "|" + clientID }
 
 func (f *fakeStore) Random() string {

@@ -7,7 +7,7 @@ import (
 // joinRoom decides room.join.
 func (d *decision) joinRoom() (*Effects, *protocol.Error) {
 	if d.me.current() {
-		return d.already(d.joined(d.me.JoinedSeq))
+		return already(d.joined(d.me.JoinedSeq))
 	}
 	if d.Room.Kind != protocol.Channel || d.call.Actor.User == "" {
 		return nil, protocol.Errorf(protocol.BadRequest, "room", "Only a channel is joined; follow a live room with room.subscribe.")
@@ -23,7 +23,7 @@ func (d *decision) joinRoom() (*Effects, *protocol.Error) {
 // joined is the answer to a room.join of one who has joined before. How many mentions they have is not known here.
 func (d *decision) joined(seq protocol.Seq) protocol.RoomJoinResult {
 	return protocol.RoomJoinResult{
-		Room: d.roomObject(), Seq: seq, Me: MeObject(d.Room, d.Head, d.row(d.call.Actor.User), 0), Duplicate: true,
+		Room: RoomObject(d.Room, d.Head), Seq: seq, Me: MeObject(d.Room, d.Head, d.row(d.call.Actor.User), 0), Duplicate: true,
 	}
 }
 
@@ -33,7 +33,7 @@ func (d *decision) leaveRoom() (*Effects, *protocol.Error) {
 		return nil, notInDirect()
 	}
 	if !d.me.current() {
-		return d.alreadySince(d.goneSince(d.me))
+		return alreadySince(goneSince(d.me, d.Head.Seq))
 	}
 	if err := d.keepsOwner(d.me, ""); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (d *decision) addMembers(p *protocol.MemberAddParams) (*Effects, *protocol.
 		}
 	}
 	if len(added) == 0 {
-		return d.already(protocol.MemberAddResult{Seq: d.Head.Seq, Added: added, Duplicate: true})
+		return already(protocol.MemberAddResult{Seq: d.Head.Seq, Added: added, Duplicate: true})
 	}
 	e, err := d.admit(added)
 	if err != nil {
@@ -84,7 +84,7 @@ func (d *decision) removeMember(p *protocol.MemberParams) (*Effects, *protocol.E
 		return nil, err
 	}
 	if !target.current() {
-		return d.alreadySince(d.goneSince(target))
+		return alreadySince(goneSince(target, d.Head.Seq))
 	}
 	if err := d.mayDismiss(target); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (d *decision) banMember(p *protocol.MemberBanParams) (*Effects, *protocol.E
 		return nil, err
 	}
 	if target != nil && target.State == IsBanned {
-		return d.alreadySince(target.LeftSeq)
+		return alreadySince(target.LeftSeq)
 	}
 	if err := d.mayDismiss(target); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (d *decision) unbanMember(p *protocol.MemberParams) (*Effects, *protocol.Er
 		return nil, err
 	}
 	if target == nil || target.State != IsBanned {
-		return d.alreadySince(d.Head.Seq)
+		return alreadySince(d.Head.Seq)
 	}
 	e, err := d.event(protocol.MemberUnbanned, protocol.MemberUnbannedData{User: p.User})
 	if err != nil {
@@ -160,7 +160,7 @@ func (d *decision) updateMember(p *protocol.MemberUpdateParams) (*Effects, *prot
 		data.MutedUntil = protocol.Opt[protocol.Time]{Set: true, Null: row.MutedUntil == 0, Value: row.MutedUntil}
 	}
 	if *row == *target {
-		return d.alreadySince(d.Head.Seq)
+		return alreadySince(d.Head.Seq)
 	}
 	e, err := d.event(protocol.MemberUpdated, data)
 	if err != nil {
@@ -219,11 +219,11 @@ func owners(m *Member) int {
 }
 
 // goneSince is the event since which one with this row is no member, or the head.
-func (d *decision) goneSince(m *Member) protocol.Seq {
+func goneSince(m *Member, head protocol.Seq) protocol.Seq {
 	if m != nil && m.LeftSeq != 0 {
 		return m.LeftSeq
 	}
-	return d.Head.Seq
+	return head
 }
 
 // admit makes users members by one event. What they sent before and a mute outlast their absence.

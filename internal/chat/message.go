@@ -75,7 +75,7 @@ func (d *decision) editMessage(p *protocol.MessageEditParams) (*Effects, *protoc
 		return nil, protocol.Errorf(protocol.BadRequest, "text", "This edit leaves nothing of the message: delete it with message.delete.")
 	}
 	if content.equal(target.Content) {
-		return d.alreadySince(d.Head.Seq)
+		return alreadySince(d.Head.Seq)
 	}
 	e, err := d.event(protocol.MessageEdited, protocol.MessageEditedData{
 		Target: p.Seq, Text: content.Text, Data: content.Data, Attachments: content.Attachments,
@@ -103,7 +103,7 @@ func (d *decision) deleteMessage(p *protocol.MessageParams) (*Effects, *protocol
 		return nil, protocol.Errorf(protocol.Forbidden, "", "Only its author or a moderator deletes a message; in a direct room, only its author.")
 	}
 	if target.DeletedAt != 0 {
-		return d.alreadySince(d.Head.Seq)
+		return alreadySince(d.Head.Seq)
 	}
 	e, err := d.event(protocol.MessageDeleted, protocol.MessageDeletedData{Target: p.Seq})
 	if err != nil {

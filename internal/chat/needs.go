@@ -67,11 +67,11 @@ func (a *Append) Needs() Needs {
 		n.Exist = a.named(p.Users)
 	case *protocol.MemberParams:
 		n.member(p.User)
-		n.Exist = a.named([]string{p.User})
+		n.Exist = a.named(a.users())
 		n.Owners = a.Method == protocol.MemberRemove
 	case *protocol.MemberBanParams:
 		n.member(p.User)
-		n.Exist = a.named([]string{p.User})
+		n.Exist = a.named(a.users())
 		n.Owners = true
 	case *protocol.MemberUpdateParams:
 		n.member(p.User)
@@ -102,4 +102,21 @@ func (a *Append) named(users []string) []string {
 		}
 	}
 	return others
+}
+
+// users are those whom the append names, and whom a back end so makes exist (§3).
+func (a *Append) users() []string {
+	switch p := a.Params.(type) {
+	case *protocol.RoomCreateParams:
+		return p.Members
+	case *protocol.MemberAddParams:
+		return p.Users
+	case *protocol.MemberParams:
+		return []string{p.User}
+	case *protocol.MemberUpdateParams:
+		return []string{p.User}
+	case *protocol.MemberBanParams:
+		return []string{p.User}
+	}
+	return nil
 }

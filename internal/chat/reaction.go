@@ -11,7 +11,7 @@ func (d *decision) addReaction(p *protocol.ReactionParams) (*Effects, *protocol.
 		return nil, err
 	}
 	if since, set := d.Reacted[key]; set {
-		return d.alreadySince(since)
+		return alreadySince(since)
 	}
 	return d.react(protocol.ReactionAdded, target, Reaction{ReactionKey: key})
 }
@@ -23,7 +23,7 @@ func (d *decision) removeReaction(p *protocol.ReactionParams) (*Effects, *protoc
 		return nil, err
 	}
 	if _, set := d.Reacted[key]; !set {
-		return d.alreadySince(d.Head.Seq)
+		return alreadySince(d.Head.Seq)
 	}
 	return d.react(protocol.ReactionRemoved, target, Reaction{ReactionKey: key, Remove: true})
 }

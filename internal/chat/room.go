@@ -8,26 +8,22 @@ import (
 
 // createRoom decides a room.create whose id is free.
 func (d *decision) createRoom(want *NewRoom) (*Effects, *protocol.Error) {
-	users := make([]string, len(want.Members))
-	for i, m := range want.Members {
-		users[i] = m.User
-	}
-	if err := d.unknown("members", users...); err != nil {
+	if err := d.unknown("members", d.call.users()...); err != nil {
 		return nil, err
 	}
 	room := want.Room
 	room.ID, room.CreatedAt, room.CreatedBy = d.call.Room, d.now, d.call.Actor.User
-	room.First, room.Members = 1, uint64(len(users))
+	room.First, room.Members = 1, uint64(len(want.Members))
 	object := RoomObject(&room, Head{Seq: 1})
 	e, err := d.event(protocol.RoomCreated, protocol.RoomCreatedData{Room: object, Members: want.Members})
 	if err != nil {
 		return nil, err
 	}
-	e.Room, e.Event.Joined = &room, users
+	e.Room = &room
 	for _, m := range want.Members {
 		row := newMember(room.ID, m.User)
 		row.enter(m.Role, e.Event)
-		e.Members = append(e.Members, row)
+		e.Members, e.Event.Joined = append(e.Members, row), append(e.Event.Joined, m.User)
 		e.Owners += owners(row)
 	}
 	e.Answer = protocol.RoomCreateResult{Room: object}
@@ -56,7 +52,7 @@ func (d *decision) updateRoom(p *protocol.RoomUpdateParams) (*Effects, *protocol
 		}
 	}
 	if data.Name == nil && data.Topic == nil && data.Avatar == nil && !data.Data.Set && data.Settings == nil {
-		return d.already(protocol.RoomUpdateResult{Room: d.roomObject(), Seq: d.Head.Seq, Duplicate: true})
+		return already(protocol.RoomUpdateResult{Room: RoomObject(d.Room, d.Head), Seq: d.Head.Seq, Duplicate: true})
 	}
 	e, err := d.event(protocol.RoomUpdated, data)
 	if err != nil {

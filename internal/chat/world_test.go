@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/parley-im/parley/protocol"
@@ -40,8 +41,7 @@ func withRole(id string, role protocol.TokenRole) Actor { return Actor{User: id,
 
 var server = Actor{Backend: true, Role: protocol.TokenUser}
 
-// newWorld makes a room with its members' roles. The first member creates it; more than its own role cannot come from room.create, so the rows are
-// given their roles afterwards.
+// newWorld makes a room of members with any roles; the first one creates it.
 func newWorld(t rapid.TB, kind protocol.Kind, members ...protocol.MemberRole) *world {
 	t.Helper()
 	w := &world{t: t, now: start, state: &State{Users: map[string]bool{}, Messages: map[protocol.Seq]*Message{}}}
@@ -51,10 +51,11 @@ func newWorld(t rapid.TB, kind protocol.Kind, members ...protocol.MemberRole) *w
 	for _, m := range members {
 		w.state.Users[m.User] = true
 	}
-	a := &Append{
-		Actor: user(members[0].User), Method: protocol.RoomCreate, Room: theRoom, Params: &protocol.RoomCreateParams{Kind: kind},
-		New: &NewRoom{Room: Room{Kind: kind, Settings: protocol.DefaultSettings()}, Members: members},
+	p := &protocol.RoomCreateParams{Kind: kind}
+	for _, m := range members {
+		p.Members = append(p.Members, m.User)
 	}
+	a := newRoomAppend(user(members[0].User), p, theRoom, "", members)
 	if _, err := w.append(a); err != nil {
 		t.Fatalf("room.create: %v", err)
 	}
@@ -65,9 +66,14 @@ func as(id string, role protocol.Role) protocol.MemberRole {
 	return protocol.MemberRole{User: id, Role: role}
 }
 
-// append decides and applies, and keeps what was stored.
+// append decides and applies, and keeps what was stored. It holds the decision against one that knows no more than what the append says it needs.
 func (w *world) append(a *Append) (*Effects, *protocol.Error) {
+	w.t.Helper()
 	e, err := w.state.Decide(a, w.now, w.rates)
+	needed, refusal := w.needed(a).Decide(a, w.now, w.rates)
+	if diff := cmp.Diff(e, needed) + cmp.Diff(err, refusal); diff != "" {
+		w.t.Fatalf("%s needs more than Needs says (-all rows +rows needed):\n%s", a.Method, diff)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +82,41 @@ func (w *world) append(a *Append) (*Effects, *protocol.Error) {
 		w.log = append(w.log, e.Event)
 	}
 	return e, nil
+}
+
+// needed is a state with the rows that a log reads for an append.
+func (w *world) needed(a *Append) *State {
+	n, all := a.Needs(), w.state
+	s := &State{
+		Room: all.Room, Head: all.Head, Members: map[string]*Member{}, Users: map[string]bool{}, Messages: map[protocol.Seq]*Message{},
+		Reacted: map[ReactionKey]protocol.Seq{}, Known: map[ClientKey]Known{},
+	}
+	for _, user := range n.Members {
+		if m := all.Members[user]; m != nil {
+			s.Members[user] = m
+		}
+	}
+	for _, user := range n.Exist {
+		s.Users[user] = all.Users[user]
+	}
+	if n.Owners {
+		s.Owners = all.Owners
+	}
+	if target := all.Messages[n.Target]; target != nil {
+		s.Messages[target.Seq] = target
+		if root := all.Messages[target.Thread]; root != nil {
+			s.Messages[root.Seq] = root
+		}
+	}
+	reaction := ReactionKey{n.Target, a.Actor.User, n.Emoji}
+	if seq, set := all.Reacted[reaction]; set && n.Emoji != "" {
+		s.Reacted[reaction] = seq
+	}
+	client := ClientKey{a.Actor.User, a.ClientID}
+	if known, ok := all.Known[client]; ok && n.Known {
+		s.Known[client] = known
+	}
+	return s
 }
 
 func (w *world) call(actor Actor, method string, params any) (*Effects, *protocol.Error) {

@@ -6,23 +6,6 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// users are those whom the append names, and whom a back end so makes exist (§3).
-func (a *Append) users() []string {
-	switch p := a.Params.(type) {
-	case *protocol.RoomCreateParams:
-		return p.Members
-	case *protocol.MemberAddParams:
-		return p.Users
-	case *protocol.MemberParams:
-		return []string{p.User}
-	case *protocol.MemberUpdateParams:
-		return []string{p.User}
-	case *protocol.MemberBanParams:
-		return []string{p.User}
-	}
-	return nil
-}
-
 // ListMembers is member.list, by user id.
 func (s *Service) ListMembers(ctx context.Context, actor Actor, p *protocol.PageParams) (protocol.MemberListResult, *protocol.Error) {
 	result := protocol.MemberListResult{Members: []protocol.Member{}}
