@@ -1,0 +1,359 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// How a session gets into a room: see who may (a snapshot P of the store, as of head H), bind the room to this node, read its position if it has none
+// here, let the session in as one that lags, and only then replay and go live. What may happen in between, and why it is not missed:
+//
+//   - An event is committed after H: the session stands at H+1 or before, so that the replay brings it.
+//   - It is committed before the room is bound: the room is placed by a head that is read after Follow has returned, so that the event is below next.
+//     It is committed after that read: its hint arrives, here before next is known too (it waits as an early event), or is found missing like any other.
+//   - The user is removed after H, before the session is let in: the room's changed is above H, and who is let in above H is looked up once more, while
+//     it lags and has been offered nothing. After the session was let in: the fold puts it out.
+//   - The user joins after H: the session is in the table of users before H is read, so that the fold, the news of the commit or the next question what
+//     has changed finds it; an event that the room's placement has passed over is treated as news. What they note is looked into after Ready.
+//   - The user joins before H, but the fold comes later: it finds the session in, known up to H, and leaves it.
+//   - This node is behind H: the session stands above next and waits; the room hears of H, so that it moves even if every hint is lost.
+//   - The room is unbound at the same time: it is dead then, and opened anew.
+
+// want is a room that a session shall be let into.
+type want struct {
+	place chat.Place
+	lag   lag
+	room  *room
+}
+
+// wanted is a want at a position.
+func wanted(p chat.Place, pos protocol.Seq) *want {
+	return &want{place: p, lag: lag{pos: max(pos, p.From), known: p.Head}}
+}
+
+// resumed is a want that goes on after a position, or resets where that cannot be.
+func (h *Hub) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
+	w := wanted(p, min(after, p.Head)+1)
+	w.lag.reset = stale || after > p.Head || p.Head+1 > w.lag.pos+h.replay
+	return w
+}
+
+// Enter lets a session in: it follows what the Entry says when Enter returns, Ready has been called, and what it missed is on its way. With an error
+// of the Source, or the context's, nothing remains of it and Ready was not called. The caller gives Drained and Close to the Follower; a Drained that
+// comes up before Enter has returned is to be given after.
+func (h *Hub) Enter(ctx context.Context, e *Entry) (*Follower, error) {
+	f := &Follower{hub: h, sink: e.Sink, all: e.All}
+	f.index = h.followers.add(f)
+	h.users.add(f) // before the places are read
+	gone, err := h.enter(ctx, f, e)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	for _, room := range gone {
+		f.push(h.removed(room, protocol.ReasonGone))
+	}
+	f.open(e.Ready)
+	h.settle(f)
+	f.kick()
+	return f, nil
+}
+
+// enter attaches the rooms of an Entry and returns those of its Resume that the user may not see.
+func (h *Hub) enter(ctx context.Context, f *Follower, e *Entry) (gone []string, err error) {
+	var places []chat.Place
+	if e.All {
+		if places, err = h.places(ctx, f, nil); err != nil {
+			return nil, err
+		}
+	}
+	named := maps.Clone(e.Resume)
+	for _, p := range places {
+		delete(named, p.Room)
+	}
+	if len(named) > 0 {
+		more, err := h.places(ctx, f, slices.Collect(maps.Keys(named)))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range more {
+			delete(named, p.Room)
+		}
+		places = append(places, more...)
+	}
+	wants := make([]*want, len(places))
+	for i, p := range places {
+		if after, ok := e.Resume[p.Room]; ok {
+			wants[i] = h.resumed(p, after, e.Stale)
+		} else {
+			wants[i] = wanted(p, p.Head+1)
+		}
+	}
+	f.mu.Lock()
+	f.rooms = append(make([]uint32, 0, len(f.rooms)+len(wants)), f.rooms...)
+	f.mu.Unlock()
+	lost, err := h.attach(ctx, f, wants)
+	return append(slices.Collect(maps.Keys(named)), lost...), err
+}
+
+// Subscribe follows a room from after on (nil: from now; stale: the position is of another epoch, or none). It calls ready with the head, once, before
+// anything of the room is pushed, and returns nil; a room that is followed already is only answered. Otherwise it returns an error and ready was not
+// called: RoomNotFound where the user may not see the room, unavailable when the store cannot be asked.
+func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.Seq, stale bool, ready func(head protocol.Seq)) *protocol.Error {
+	h := f.hub
+	if h.answered(f, room, ready) {
+		return nil
+	}
+	places, err := h.places(ctx, f, []string{room})
+	if err != nil {
+		return unavailable()
+	}
+	if len(places) == 0 {
+		return protocol.RoomNotFound()
+	}
+	w := wanted(places[0], places[0].Head+1)
+	if after != nil {
+		w = h.resumed(places[0], *after, stale)
+	}
+	w.lag.held = true
+	lost, err := h.attach(ctx, f, []*want{w})
+	if err != nil {
+		return unavailable()
+	}
+	if len(lost) > 0 {
+		return protocol.RoomNotFound()
+	}
+	r := w.room
+	r.mu.Lock()
+	if f.behindIn(r) == &w.lag {
+		ready(w.place.Head)
+		f.mu.Lock()
+		w.lag.held = false
+		f.mu.Unlock()
+		r.mu.Unlock()
+		f.kick()
+		return nil
+	}
+	r.mu.Unlock()
+	if h.answered(f, room, ready) { // let in by a join in the meantime
+		return nil
+	}
+	return protocol.RoomNotFound() // put out again in the meantime
+}
+
+// answered calls ready if the session is in the room.
+func (h *Hub) answered(f *Follower, room string, ready func(protocol.Seq)) bool {
+	r := h.rooms.get(room)
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.mu.Lock()
+	in := f.in(r)
+	f.mu.Unlock()
+	if in {
+		ready(r.next - 1)
+	}
+	return in
+}
+
+func unavailable() *protocol.Error {
+	return &protocol.Error{Code: protocol.Unavailable, Message: "The store cannot be read now. Try again.", RetryAfterMS: 1000}
+}
+
+// Unsubscribe ends the following of a room: nothing more of it is queued.
+func (f *Follower) Unsubscribe(room string) {
+	r := f.hub.rooms.get(room)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.leave(r) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.forget(room, r.next-1)
+	}
+}
+
+// places asks the Source for what the session's user may follow.
+func (h *Hub) places(ctx context.Context, f *Follower, rooms []string) (places []chat.Place, err error) {
+	err = h.reading(ctx, func() error {
+		places, err = h.source.Places(ctx, f.sink.User(), rooms)
+		return err
+	})
+	return places, err
+}
+
+var errClosed = errors.New("the session has ended")
+
+// attach lets the session into rooms and returns those that its user has turned out not to see any more.
+func (h *Hub) attach(ctx context.Context, f *Follower, wants []*want) (lost []string, err error) {
+	var doubtful []*want
+	for todo := wants; len(todo) > 0; {
+		var unplaced []*want
+		for _, w := range todo {
+			w.room = h.rooms.open(w.place.Room)
+			switch h.letIn(f, w) {
+			case closedToAll:
+				return nil, errClosed
+			case notPlaced:
+				unplaced = append(unplaced, w)
+			case inDoubt:
+				doubtful = append(doubtful, w)
+			}
+		}
+		if len(unplaced) > 0 {
+			if err := h.bind(ctx, unplaced); err != nil {
+				return nil, err
+			}
+		}
+		todo = unplaced
+	}
+	if len(doubtful) == 0 {
+		return nil, nil
+	}
+	return h.recheck(ctx, f, doubtful)
+}
+
+// letting is how it went to let a session into a room.
+type letting int
+
+const (
+	isIn        letting = iota
+	inDoubt             // in, but the user may have left or joined since the place was read
+	notPlaced           // the room has to be bound first
+	closedToAll         // the session has ended
+)
+
+func (h *Hub) letIn(f *Follower, w *want) letting {
+	r := w.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == 0 || r.dead {
+		return notPlaced
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return closedToAll
+	}
+	member := w.place.JoinedSeq != 0
+	r.live = w.place.Kind == protocol.Live
+	switch in := f.in(r); {
+	case !in:
+		r.add(f.index, member)
+		f.rooms = append(f.rooms, r.index)
+	case f.ready:
+		return isIn // the fold was first, and it has a stream
+	case member: // the fold was first, but the client counts on its own position
+		r.promote(f.index)
+	}
+	f.setLag(r, &w.lag)
+	delete(f.past, r.id)
+	if r.changed > w.place.Head {
+		return inDoubt
+	}
+	return isIn
+}
+
+// bind makes hints of the rooms arrive and reads where those rooms stand that have no position on this node yet.
+func (h *Hub) bind(ctx context.Context, wants []*want) error {
+	ids := make([]string, len(wants))
+	for i, w := range wants {
+		ids[i] = w.room.id
+	}
+	if h.live != nil {
+		if err := h.live.Follow(ctx, ids); err != nil {
+			h.log.Warn("following rooms at the broker", "rooms", len(ids), "err", err)
+			h.position.suspect()
+		}
+	}
+	var heads map[string]protocol.Seq
+	err := h.reading(ctx, func() (err error) {
+		heads, err = h.source.Heads(ctx, ids)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range wants {
+		h.place(w.room, max(heads[w.room.id], w.place.Head))
+	}
+	return nil
+}
+
+// place gives a room its position on this node, unless it has one: then it is told of the head.
+func (h *Hub) place(r *room, head protocol.Seq) {
+	r.mu.Lock()
+	if r.next == 0 {
+		r.next, r.changed = head+1, max(r.changed, head)
+		if r.more != nil {
+			for seq, e := range r.more.early {
+				if seq <= head {
+					delete(r.more.early, seq)
+					if e.change != nil {
+						h.oldNews(r, seq, e.change)
+					}
+				}
+			}
+		}
+	}
+	r.mu.Unlock()
+	h.arrive(r, &arrival{kind: arrivedHead, seq: head}) // also for what waits in early
+}
+
+// recheck looks again whether the user may see rooms that they were let into by a place from before the last change of who may.
+func (h *Hub) recheck(ctx context.Context, f *Follower, wants []*want) (lost []string, err error) {
+	ids := make([]string, len(wants))
+	for i, w := range wants {
+		ids[i] = w.place.Room
+	}
+	places, err := h.places(ctx, f, ids)
+	if err != nil {
+		return nil, err
+	}
+	now := make(map[string]chat.Place, len(places))
+	for _, p := range places {
+		now[p.Room] = p
+	}
+	for _, w := range wants {
+		if p, ok := now[w.place.Room]; ok && (p.JoinedSeq != 0 || w.place.JoinedSeq == 0) {
+			h.reconsider(f, w, p)
+		} else if h.putOut(f, w) {
+			lost = append(lost, w.place.Room)
+		}
+	}
+	return lost, nil
+}
+
+// reconsider takes a newer place for a want; one who has joined since stands at that.
+func (h *Hub) reconsider(f *Follower, w *want, p chat.Place) {
+	r := w.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lag[r.index] != &w.lag {
+		return // the fold knows better
+	}
+	w.lag.known = max(w.lag.known, p.Head)
+	if p.JoinedSeq > w.place.Head {
+		w.lag.pos, w.lag.reset, w.lag.announce = p.JoinedSeq, false, true
+		r.promote(f.index)
+	}
+}
+
+// putOut takes the session out where it still stands as the want let it in.
+func (h *Hub) putOut(f *Follower, w *want) bool {
+	r := w.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.behindIn(r) == &w.lag && f.leave(r)
+}

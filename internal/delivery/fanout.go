@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// pass is one worker's work on one room: everything that had arrived when it began, in order, with r.mu held. While it writes more gathers, and makes
+// the next pass larger: that is all the batching there is.
+type pass struct {
+	hub     *Hub
+	room    *room
+	run     []*entry // events in order that have not been offered yet; room.next is already past them
+	signals []*signal
+}
+
+// work takes rooms from the queue until it is stopped.
+func (h *Hub) work() {
+	p := pass{hub: h}
+	for {
+		r := h.queue.pop()
+		if r == nil {
+			return
+		}
+		p.over(r)
+		if !r.rest() {
+			h.queue.push(r) // behind the rooms that wait
+		}
+	}
+}
+
+func (p *pass) over(r *room) {
+	p.room = r
+	arrived := r.take()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.next
+	for a := arrived; a != nil; a = a.next {
+		p.arrival(a)
+	}
+	p.flush()
+	for _, s := range p.signals {
+		p.hub.signal(r, s)
+	}
+	clear(p.signals)
+	p.signals = p.signals[:0]
+	p.finish(before)
+}
+
+func (p *pass) arrival(a *arrival) {
+	r := p.room
+	switch a.kind {
+	case arrivedEvent:
+		p.hub.backlog.Add(-int64(len(a.entry.frame)))
+		p.event(a.entry)
+	case arrivedHead:
+		r.hear(a.seq)
+	case arrivedNews:
+		if r.dead || a.seq < r.next || r.next == 0 {
+			p.hub.oldNews(r, a.seq, a.change)
+		} else {
+			r.hear(a.seq)
+		}
+	case arrivedFill:
+		r.busy().filling = false
+	case arrivedNothing:
+		m := r.busy()
+		m.filling = false
+		if m.heard == a.seq { // the store does not have it, and nothing has been heard since: it is not true
+			m.heard, m.early = 0, nil
+		}
+	case arrivedNoFill:
+		p.hub.fillAfter(r, retryLast) // and stays "filling" until then
+	case arrivedSignal:
+		p.signals = append(p.signals, a.signal)
+	}
+}
+
+// hear takes note that the room's head is at least seq.
+func (r *room) hear(seq protocol.Seq) {
+	if seq >= r.next {
+		m := r.busy()
+		m.heard = max(m.heard, seq)
+	}
+}
+
+// event puts an event in its place: out, if it is the next, together with those that waited for it.
+func (p *pass) event(e *entry) {
+	r := p.room
+	switch {
+	case r.dead || r.next != 0 && e.seq < r.next:
+		if e.change != nil {
+			p.hub.oldNews(r, e.seq, e.change)
+		}
+	case r.next != 0 && e.seq == r.next:
+		p.out(e)
+		for r.more != nil && len(r.more.early) > 0 {
+			e := r.more.early[r.next]
+			if e == nil {
+				break
+			}
+			p.out(e)
+		}
+	default:
+		r.hear(e.seq)
+		m := r.busy()
+		if m.early == nil {
+			m.early = map[protocol.Seq]*entry{}
+		}
+		if len(m.early) < maxEarly {
+			m.early[e.seq] = e
+		}
+	}
+}
+
+// out takes the next event. What changes who is in the room is applied between it and its neighbours: those who join get room.added before the event
+// that let them in, those who leave get nothing after the one that put them out.
+func (p *pass) out(e *entry) {
+	r := p.room
+	if r.more != nil {
+		delete(r.more.early, e.seq)
+	}
+	if e.change != nil {
+		r.changed = e.seq
+		if len(e.change.joined) > 0 {
+			p.flush()
+			p.hub.join(r, e.seq, e.change.joined)
+		}
+	}
+	p.run = append(p.run, e)
+	r.next = e.seq + 1
+	if e.change != nil && (e.change.deleted || len(e.change.left) > 0) {
+		p.flush()
+		p.hub.leave(r, e.seq, e.change)
+	}
+	if e.erases {
+		p.flush()
+		r.erasures++
+		p.hub.recent.drop(r)
+	}
+}
+
+// flush offers what is in run to everyone in the room.
+func (p *pass) flush() {
+	if len(p.run) == 0 {
+		return
+	}
+	p.hub.recent.keep(p.room, p.run)
+	p.hub.counters.events.Add(uint64(len(p.run)))
+	if !p.room.empty() {
+		p.hub.batches(p.run, func(b *Batch, of []*entry) bool {
+			p.offer(p.room.followers, b, of[0].seq)
+			if p.room.more != nil {
+				p.offer(p.room.more.watchers, b, of[0].seq)
+			}
+			return true
+		})
+	}
+	clear(p.run)
+	p.run = p.run[:0]
+}
+
+// offer is the hot loop: one batch, every session.
+func (p *pass) offer(sessions []uint32, b *Batch, first protocol.Seq) {
+	for _, i := range sessions {
+		f := p.hub.followers.get(i)
+		if f.behind.Load() != 0 && f.behindIn(p.room) != nil {
+			continue
+		}
+		drained := f.drained.Load()
+		if !f.sink.Offer(b) {
+			p.hub.counters.refused.Add(1)
+			f.fallBehind(p.room, first, drained)
+		}
+	}
+}
+
+// finish looks to what the room needs next.
+func (p *pass) finish(before protocol.Seq) {
+	r, h := p.room, p.hub
+	if r.dead {
+		return
+	}
+	if m := r.more; m != nil {
+		r.release(r.next)
+		if r.next != before {
+			for _, i := range m.ahead {
+				if f := h.followers.get(i); f != nil { // may be another by now, who does not mind
+					f.kick()
+				}
+			}
+			m.ahead = nil
+		}
+		if r.hole() && !m.filling {
+			m.filling = true
+			h.fillAfter(r, patience)
+		}
+	}
+	r.settle()
+}
+
+// fillAfter reads the room's hole from the Source unless it closes by itself before.
+func (h *Hub) fillAfter(r *room, d time.Duration) {
+	h.agenda.at(h.now().Add(d), func() { h.spawn(func(ctx context.Context) { h.fill(ctx, r) }) })
+}
+
+// fill reads what is missing, once for everyone who waits for it. It arrives like any event, and a word that it has all arrived after it.
+func (h *Hub) fill(ctx context.Context, r *room) {
+	r.mu.Lock()
+	next, hole := r.next, r.hole() && !r.dead
+	heard := r.busy().heard
+	r.mu.Unlock()
+	if !hole {
+		h.arrive(r, &arrival{kind: arrivedFill})
+		return
+	}
+	h.counters.fills.Add(1)
+	h.position.suspect()
+	var found []*chat.Event
+	err := h.reading(ctx, func() (err error) {
+		found, err = h.source.Events(ctx, r.id, next-1, pageEvents)
+		return err
+	})
+	if err != nil {
+		h.log.Warn("reading a hole", "room", r.id, "after", next-1, "err", err)
+		h.arrive(r, &arrival{kind: arrivedNoFill})
+		return
+	}
+	for _, e := range found {
+		n := newEntry(e)
+		h.backlog.Add(int64(len(n.frame)))
+		h.arrive(r, &arrival{kind: arrivedEvent, seq: n.seq, entry: n})
+	}
+	if len(found) == 0 {
+		h.arrive(r, &arrival{kind: arrivedNothing, seq: heard})
+	} else {
+		h.arrive(r, &arrival{kind: arrivedFill})
+	}
+}

@@ -1,0 +1,261 @@
+package delivery
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// Positioning is how a node finds what the broker did not bring. Every second it sends itself a probe, and compares a thirtieth of its rooms with the
+// store. When a probe does not come back within the second, when the broker says that something was lost, or when a hole had to be filled, it asks the
+// store every second what has changed since before it began, until a round after the last sign of trouble.
+
+const (
+	roundEvery    = time.Second
+	compareRounds = 30   // in so many rounds every room is compared once
+	compareRooms  = 4096 // in one question
+	idleRounds    = 3    // comparisons that find nobody in a room, 60 s apart at the least from first to last, before it is unbound
+	rememberEvery = 5    // rounds after which the position to ask from is renewed: it is then 5 to 10 s old
+	sessionRounds = 15   // rounds after which sessions are asked for anyway
+	roundTimeout  = 10 * time.Second
+)
+
+// position is what a Hub knows about how well the broker serves it.
+type position struct {
+	sessions func()
+	changed  chan struct{} // of size 1: sessions may have changed
+
+	sent, answered atomic.Uint64 // numbers of the last probe sent and of the last that came back
+	suspected      atomic.Bool   // a sign of trouble since the last round
+
+	// Only for the goroutine of the rounds.
+	since, older chat.Position // of now minus 0 to 5 s, and the one before: what is lost is noticed within 3 s
+	trouble      int           // rounds in which the store is to be asked still
+	at           uint32        // index of the last room that was compared in this turn
+}
+
+// suspect takes note of a sign of trouble.
+func (p *position) suspect() { p.suspected.Store(true) }
+
+// heard takes note of a probe that came back.
+func (p *position) heard(n uint64) {
+	for {
+		last := p.answered.Load()
+		if n <= last || n > p.sent.Load() || p.answered.CompareAndSwap(last, n) {
+			return
+		}
+	}
+}
+
+// healthy reports whether the last probe has come back, or the one before where the last may be under way.
+func (p *position) healthy() bool { return p.answered.Load()+1 >= p.sent.Load() }
+
+// keepPosition does the rounds until the context ends.
+func (h *Hub) keepPosition(ctx context.Context) {
+	tick := time.NewTicker(roundEvery)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		h.round(ctx, n)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *Hub) round(ctx context.Context, n int) {
+	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
+	defer cancel()
+	p := &h.position
+	if h.live != nil {
+		back := p.answered.Load() == p.sent.Load()
+		h.live.Broadcast(binary.AppendUvarint(h.envelope(kindProbe, 10), p.sent.Add(1)))
+		if p.suspected.Swap(false) || !back {
+			p.trouble = 2
+		}
+		if err := h.inquire(ctx, n); err != nil && ctx.Err() == nil {
+			h.log.Warn("asking what has changed", "err", err)
+		}
+	}
+	if err := h.compare(ctx, n); err != nil && ctx.Err() == nil {
+		h.log.Warn("comparing rooms with the store", "err", err)
+	}
+	if n%sessionRounds == 0 {
+		poke(p.changed)
+	}
+}
+
+// inquire asks what has changed while there is trouble, and otherwise keeps a position from which to ask.
+func (h *Hub) inquire(ctx context.Context, n int) error {
+	p := &h.position
+	if p.trouble == 0 || p.older == "" {
+		if n%rememberEvery == 0 || p.older == "" {
+			c, err := h.source.Changed(ctx, "")
+			if err != nil {
+				p.suspect()
+				return err
+			}
+			p.older, p.since = p.since, c.Position
+			if p.older == "" {
+				p.older = p.since
+			}
+		}
+		return nil
+	}
+	for {
+		c, err := h.source.Changed(ctx, p.older)
+		if err != nil {
+			return err
+		}
+		h.changed(c)
+		p.older, p.since = c.Position, c.Position
+		if !c.More {
+			p.trouble--
+			return nil
+		}
+	}
+}
+
+// changed takes what the store says has changed.
+func (h *Hub) changed(c *Changes) {
+	for room, head := range c.Heads {
+		if r := h.rooms.get(room); r != nil {
+			h.arrive(r, &arrival{kind: arrivedHead, seq: head})
+		}
+	}
+	for _, m := range c.Joined {
+		for _, f := range h.users.of(m.User) {
+			if f.all {
+				f.joined(m.Room, m.Seq)
+			}
+		}
+	}
+	h.receipts.moved(c.Cursors, false)
+	if c.Sessions {
+		poke(h.position.changed)
+	}
+}
+
+// compare compares the next part of the rooms with the store, and unbinds rooms in which nobody has been for a while.
+func (h *Hub) compare(ctx context.Context, n int) error {
+	var errs []error
+	var idle []*room
+	var followed []headed
+	p := &h.position
+	_, top := h.rooms.slab.count()
+	part := n % compareRounds
+	for end := uint32(uint64(top) * uint64(part+1) / compareRounds); p.at < end; {
+		p.at++
+		r := h.rooms.slab.get(p.at)
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		if !r.empty() {
+			followed = append(followed, headed{r, r.next})
+		} else if r.idle++; r.idle >= idleRounds {
+			idle = append(idle, r)
+		}
+		r.mu.Unlock()
+		if len(followed) == compareRooms {
+			errs = append(errs, h.compareHeads(ctx, followed))
+			followed = followed[:0]
+		}
+	}
+	errs = append(errs, h.compareHeads(ctx, followed))
+	if part == compareRounds-1 {
+		p.at = 0
+	}
+	return errors.Join(append(errs, h.unbind(ctx, idle))...)
+}
+
+// headed is a room as of some next.
+type headed struct {
+	room *room
+	next protocol.Seq
+}
+
+// compareHeads tells rooms of the heads that the store has, where they have not come as far.
+func (h *Hub) compareHeads(ctx context.Context, rooms []headed) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	ids := make([]string, len(rooms))
+	for i, r := range rooms {
+		ids[i] = r.room.id
+	}
+	heads, err := h.source.Heads(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range rooms {
+		if head := heads[r.room.id]; head >= r.next {
+			h.arrive(r.room, &arrival{kind: arrivedHead, seq: head})
+		}
+	}
+	return nil
+}
+
+// unbind lets go of rooms in which nobody is. Who comes back while it does finds the room bound and relies on it: such a room is bound anew.
+func (h *Hub) unbind(ctx context.Context, rooms []*room) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	if h.live != nil {
+		ids := make([]string, len(rooms))
+		for i, r := range rooms {
+			ids[i] = r.id
+		}
+		h.live.Unfollow(ids)
+	}
+	var back []headed
+	for _, r := range rooms {
+		r.mu.Lock()
+		if r.empty() {
+			h.rooms.remove(r)
+			h.recent.drop(r)
+			r.dead = true
+			r.release(math.MaxUint64)
+		} else {
+			back = append(back, headed{r, r.next})
+		}
+		r.mu.Unlock()
+	}
+	if len(back) == 0 || h.live == nil {
+		return nil
+	}
+	ids := make([]string, len(back))
+	for i, r := range back {
+		ids[i] = r.room.id
+	}
+	if err := h.live.Follow(ctx, ids); err != nil {
+		h.position.suspect()
+	}
+	return h.compareHeads(ctx, back)
+}
+
+// tellSessions calls Options.Sessions whenever there is reason to, until the context ends.
+func (h *Hub) tellSessions(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.position.changed:
+			h.position.sessions()
+		}
+	}
+}
+
+// Announce tells the other nodes that sessions, revocations or keys have changed here, so that they call their Options.Sessions.
+func (h *Hub) Announce() {
+	if h.live != nil {
+		h.live.Broadcast(h.envelope(kindSessions, 0))
+	}
+}

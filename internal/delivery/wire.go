@@ -1,0 +1,245 @@
+package delivery
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/parley-im/parley/internal/broker"
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/protocol"
+)
+
+// What nodes tell each other, in a form of their own: a byte for the kind, the length of the sender's name in a byte, the name, eight bytes for the
+// epoch of its logs, and a body. A string in a body is its length and its bytes, a list is its length and its strings, a number is a uvarint.
+// What does not read is dropped: it was a hint.
+
+// kind is the first byte of a message.
+type kind byte
+
+const (
+	kindEvent    kind = 1 + iota // to the room: seq, erases and deleted as bits, reason, joined, left, and the rest is the frame
+	kindReceipts                 // to the room: whether private, and rows to the end: user, session, delivered, read
+	kindTyping                   // to the room: user, whether active
+	kindNews                     // to everyone: room, seq, reason, joined, left
+	kindSessions                 // to everyone: nothing
+	kindProbe                    // to everyone, meant for the sender itself: its number
+)
+
+const (
+	bitErases = 1 << iota
+	bitDeleted
+)
+
+// envelope begins a message, with room for a body of about size bytes.
+func (h *Hub) envelope(k kind, size int) []byte {
+	b := make([]byte, 0, 2+len(h.node)+8+size)
+	b = append(b, byte(k), byte(len(h.node)))
+	b = append(b, h.node...)
+	return binary.BigEndian.AppendUint64(b, h.epoch)
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendList(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func appendEvent(b []byte, e *entry) []byte {
+	b = binary.AppendUvarint(b, e.seq)
+	var bits byte
+	if e.erases {
+		bits |= bitErases
+	}
+	c := e.change
+	if c == nil {
+		c = &change{}
+	}
+	if c.deleted {
+		bits |= bitDeleted
+	}
+	b = appendString(append(b, bits), string(c.reason))
+	b = appendList(appendList(b, c.joined), c.left)
+	return append(b, e.frame...)
+}
+
+func appendNews(b []byte, room string, seq protocol.Seq, c *change) []byte {
+	b = appendString(b, room)
+	b = binary.AppendUvarint(b, seq)
+	b = appendString(b, string(c.reason))
+	return appendList(appendList(b, c.joined), c.left)
+}
+
+func appendReceipts(b []byte, private bool, rows []chat.CursorRow) []byte {
+	b = appendBool(b, private)
+	for _, r := range rows {
+		b = appendString(appendString(b, r.User), r.Session)
+		b = binary.AppendUvarint(binary.AppendUvarint(b, r.Delivered), r.Read)
+	}
+	return b
+}
+
+func appendTyping(b []byte, user string, active bool) []byte {
+	return appendBool(appendString(b, user), active)
+}
+
+// reader takes a body apart. After a fault everything reads as zero, and bad says so.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) fail() {
+	r.rest, r.bad = nil, true
+}
+
+func (r *reader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) string() string { return string(r.bytes(r.number())) }
+
+func (r *reader) list() []string {
+	n := r.number()
+	if n > uint64(len(r.rest)) { // each has a byte at least
+		r.fail()
+		return nil
+	}
+	var list []string
+	for range n {
+		list = append(list, r.string())
+	}
+	return list
+}
+
+// event reads the body of an event; nil if it is none.
+func (r *reader) event() *entry {
+	e := &entry{seq: r.number()}
+	bits := r.byte()
+	c := change{reason: protocol.LeaveReason(r.string()), joined: r.list(), left: r.list(), deleted: bits&bitDeleted != 0}
+	if len(c.joined) > 0 || len(c.left) > 0 || c.deleted {
+		e.change = &c
+	}
+	e.erases = bits&bitErases != 0
+	e.frame = bytes.Clone(r.rest)
+	if r.bad || e.seq == 0 || len(e.frame) == 0 || bytes.IndexByte(e.frame, '\n') >= 0 {
+		return nil
+	}
+	return e
+}
+
+// receipts reads the body of receipts in a room; nil if they are none.
+func (r *reader) receipts(room string) []chat.CursorRow {
+	private := r.byte() != 0
+	var rows []chat.CursorRow
+	for !r.bad && len(r.rest) > 0 {
+		rows = append(rows, chat.CursorRow{
+			Room: room, User: r.string(), Session: r.string(), Delivered: r.number(), Read: r.number(), Moved: true, Private: private,
+		})
+	}
+	if r.bad {
+		return nil
+	}
+	return rows
+}
+
+// Receive takes a message of the broker. It does not block.
+func (h *Hub) Receive(m broker.Message) {
+	r := reader{rest: m.Data}
+	k := kind(r.byte())
+	node := r.bytes(uint64(r.byte()))
+	epoch := r.bytes(8)
+	if r.bad || binary.BigEndian.Uint64(epoch) != h.epoch {
+		return
+	}
+	if own := string(node) == h.node; own != (k == kindProbe) {
+		return // this node has applied its own messages, and others' probes say nothing here
+	}
+	if m.Room != "" {
+		h.receiveInRoom(m.Room, k, &r)
+		return
+	}
+	switch k {
+	case kindNews:
+		h.receiveNews(&r)
+	case kindSessions:
+		if !r.bad {
+			poke(h.position.changed)
+		}
+	case kindProbe:
+		if n := r.number(); !r.bad {
+			h.position.heard(n)
+		}
+	}
+}
+
+func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
+	to := h.rooms.get(id)
+	if to == nil {
+		return
+	}
+	switch k {
+	case kindEvent:
+		if e := r.event(); e != nil {
+			h.arriveEvent(to, e)
+		}
+	case kindReceipts:
+		h.receipts.moved(r.receipts(id), false)
+	case kindTyping:
+		user, active := r.string(), r.byte() != 0
+		if !r.bad {
+			h.typing.here(typist{id, user}, active)
+		}
+	}
+}
+
+func (h *Hub) receiveNews(r *reader) {
+	room, seq := r.string(), r.number()
+	c := &change{reason: protocol.LeaveReason(r.string()), joined: r.list(), left: r.list()}
+	if r.bad || seq == 0 {
+		return
+	}
+	if to := h.rooms.get(room); to != nil {
+		h.arrive(to, &arrival{kind: arrivedNews, seq: seq, change: c})
+	} else {
+		h.news(room, seq, c)
+	}
+}
+
+// Lost takes note that hints were lost: the store is asked what has changed.
+func (h *Hub) Lost() { h.position.suspect() }
