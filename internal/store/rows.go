@@ -142,9 +142,9 @@ func decodeContent(column string) (chat.Content, error) {
 	return c, nil
 }
 
-// encode is for values of our own types, which always encode.
+// encode is for values of our own types, which always encode. JSON of the application keeps its spelling.
 func encode(v any) string {
-	b, err := json.Marshal(v, jsontext.EscapeForHTML(false))
+	b, err := json.Marshal(v, jsontext.EscapeForHTML(false), jsontext.PreserveRawStrings(true))
 	if err != nil {
 		panic("store: a value that does not encode: " + err.Error())
 	}
