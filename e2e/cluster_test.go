@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,24 +11,28 @@ import (
 	"github.com/parley-im/parley/internal/testkit"
 )
 
-// cluster is a way to run Parley.
+// cluster is a way to run Parley, with flags of the test's own.
 type cluster struct {
 	name  string
-	start func(t *testing.T) []*server
+	start func(t *testing.T, flags ...string) []*server
 }
 
 // clusters are one node on SQLite, and two nodes on one PostgreSQL and one NATS.
 func clusters() []cluster {
 	return []cluster{
-		{"one node, SQLite", func(t *testing.T) []*server { return []*server{start(t, unlimited...)} }},
-		{"two nodes, PostgreSQL and NATS", func(t *testing.T) []*server { return startTwo(t, startNATS(t)) }},
+		{"one node, SQLite", func(t *testing.T, flags ...string) []*server {
+			return []*server{start(t, slices.Concat(unlimited, flags)...)}
+		}},
+		{"two nodes, PostgreSQL and NATS", func(t *testing.T, flags ...string) []*server {
+			return startTwo(t, startNATS(t), flags...)
+		}},
 	}
 }
 
 // startTwo starts two nodes of one cluster.
-func startTwo(t *testing.T, broker *natsServer) []*server {
+func startTwo(t *testing.T, broker *natsServer, flags ...string) []*server {
 	t.Helper()
-	flags := append([]string{"--store", testkit.StartPostgres(t).Database(t), "--broker", broker.url}, unlimited...)
+	flags = slices.Concat([]string{"--store", testkit.StartPostgres(t).Database(t), "--broker", broker.url}, unlimited, flags)
 	one := start(t, flags...)
 	two := startIn(t, "parley", one.dir, flags...)
 	return []*server{one, two}
