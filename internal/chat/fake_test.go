@@ -28,6 +28,8 @@ type fakeStore struct {
 	fault error // answered by every port but the log
 	stuck bool  // the log answers nobody
 
+	viewed func(room string) // is told after each View
+
 	inbox  func(user string, q InboxQuery) (*InboxPage, error)
 	browse func(after string, limit int) ([]*Scene, string)
 	hidden []string
@@ -115,6 +117,9 @@ func (f *fakeStore) Move(m *Move, done func([]CursorRow, *protocol.Error)) {
 func (f *fakeStore) View(ctx context.Context, room, user string, fn func(*Scene, Snapshot) error) error {
 	if f.fault != nil {
 		return f.fault
+	}
+	if f.viewed != nil {
+		defer f.viewed(room)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

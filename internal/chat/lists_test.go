@@ -67,9 +67,9 @@ func TestListsStopEarly(t *testing.T) {
 			Room: id, ClientID: strconv.Itoa(i), Text: strings.Repeat("\u0001", 1<<10), Attachments: attachment,
 		})
 	}
-	zero, middle := protocol.Seq(0), protocol.Seq(75)
+	zero, middle, past := protocol.Seq(0), protocol.Seq(75), protocol.Seq(sent+50)
 	for name, p := range map[string]*protocol.MessageListParams{
-		"newest": {}, "after": {After: &zero}, "around": {Around: &middle},
+		"newest": {}, "after": {After: &zero}, "around": {Around: &middle}, "around the end": {Around: &past},
 	} {
 		p.Room, p.Limit = id, 200
 		result, err := s.ListMessages(t.Context(), user("ann"), p)
@@ -80,7 +80,10 @@ func TestListsStopEarly(t *testing.T) {
 			t.Errorf("%s: a frame of %d bytes", name, size)
 		}
 		first, last := result.Messages[0].Seq, result.Messages[len(result.Messages)-1].Seq
-		if name == "newest" && last != sent+1 || name == "after" && first != 2 || name == "around" && (first > middle-20 || last < middle+20) {
+		wrong := map[string]bool{
+			"newest": last != sent+1, "after": first != 2, "around": first > middle-20 || last < middle+20, "around the end": last != sent+1,
+		}
+		if wrong[name] {
 			t.Errorf("%s: kept %d to %d", name, first, last)
 		}
 	}
@@ -265,6 +268,12 @@ func TestPagesStopEarly(t *testing.T) {
 	if seen != 600 || browsed != 600 {
 		t.Errorf("listed %d and browsed %d rooms of 600", seen, browsed)
 	}
-	_, err := s.Browse(t.Context(), user("ann"), &protocol.RoomBrowseParams{Page: "x"})
-	wantError(t, err, protocol.BadRequest, "page")
+	ofAnother, err := s.seals.seal("members", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []string{"x", ofAnother} {
+		_, err := s.Browse(t.Context(), user("ann"), &protocol.RoomBrowseParams{Page: page})
+		wantError(t, err, protocol.BadRequest, "page")
+	}
 }

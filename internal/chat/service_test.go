@@ -87,6 +87,23 @@ func TestCreateDirect(t *testing.T) {
 	wantError(t, err, protocol.BadRequest, "Parley-User")
 }
 
+// The pair's room may be deleted between being found and being asked for.
+func TestCreateDirectRace(t *testing.T) {
+	s, f, _ := newService(t)
+	p := &protocol.RoomCreateParams{Kind: protocol.Direct, Members: []string{"ben"}}
+	first := create(t, s, "ann", *p)
+	deletions := 1
+	f.viewed = func(room string) {
+		if f.rooms[room].Room != nil && !f.rooms[room].Room.Deleted && deletions > 0 {
+			deletions--
+			do[protocol.SeqResult](t, s, user("ben"), protocol.RoomDelete, &protocol.RoomEventParams{Room: room})
+		}
+	}
+	if result, err := s.CreateRoom(t.Context(), user("ann"), p); err != nil || result.Duplicate || result.Room.ID == first {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 // §4: the client_id of room.create has a namespace of its own, per user.
 func TestCreateAgain(t *testing.T) {
 	s, f, _ := newService(t)
@@ -155,6 +172,11 @@ func TestGetRoom(t *testing.T) {
 	}
 	if result, err = s.GetRoom(t.Context(), user("out"), &protocol.RoomParams{Room: id}); err != nil || result.Me != nil {
 		t.Errorf("by one who is no member: %+v, %v", result, err)
+	}
+	live := create(t, s, "ann", protocol.RoomCreateParams{Kind: protocol.Live})
+	send(t, s, "out", live, "1", "hi", "ann")
+	if result, err = s.GetRoom(t.Context(), user("ann"), &protocol.RoomParams{Room: live}); err != nil || result.Room.Messages != 1 || result.Me.Unread != 0 || result.Me.Mentions != 0 {
+		t.Errorf("a live room has no unread: %+v, %v", result, err)
 	}
 	_, err = s.GetRoom(t.Context(), user("out"), &protocol.RoomParams{Room: "r_none"})
 	wantError(t, err, protocol.NotFound, "room")
