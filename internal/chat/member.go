@@ -226,7 +226,7 @@ func goneSince(m *Member, head protocol.Seq) protocol.Seq {
 	return head
 }
 
-// admit makes users members by one event. What they sent before and a mute outlast their absence.
+// admit makes users members by one event. A mute, what they sent before and their own settings outlast their absence.
 func (d *decision) admit(users []string) (*Effects, *protocol.Error) {
 	e, err := d.event(protocol.MemberJoined, protocol.MemberJoinedData{Users: users, Role: protocol.RoleMember})
 	if err != nil {
@@ -234,10 +234,8 @@ func (d *decision) admit(users []string) (*Effects, *protocol.Error) {
 	}
 	for _, user := range users {
 		row := d.row(user)
-		fresh := newMember(row.Room, user)
-		fresh.MutedUntil, fresh.SentN, fresh.SentAt = row.MutedUntil, row.SentN, row.SentAt
-		fresh.enter(protocol.RoleMember, e.Event)
-		e.Members = append(e.Members, fresh)
+		row.enter(protocol.RoleMember, e.Event)
+		e.Members = append(e.Members, row)
 	}
 	room := *d.Room
 	room.Members += uint64(len(users))
@@ -248,7 +246,7 @@ func (d *decision) admit(users []string) (*Effects, *protocol.Error) {
 // enter makes the row that of one who becomes a member by the event: their cursors stand there (§4.4).
 func (m *Member) enter(role protocol.Role, by *Event) {
 	m.State, m.Role = IsMember, role
-	m.JoinedAt, m.JoinedSeq = by.At, by.Seq
+	m.JoinedAt, m.JoinedSeq, m.LeftSeq = by.At, by.Seq, 0
 	m.Read, m.Delivered, m.ReadN = by.Seq, by.Seq, by.N
 }
 

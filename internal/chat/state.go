@@ -75,7 +75,7 @@ type Effects struct {
 	Event     *Event
 	Head      Head         // as it shall stand after Event
 	Room      *Room        // the room row as it shall stand
-	Members   []*Member    // member rows as they shall stand
+	Members   []*Member    // member rows as they shall stand; what a Desk keeps in them is as it was
 	Owners    int          // change of the number of members who are owners
 	Created   *Message     // what message.created made; the event holds it, so that there is nothing more to store
 	Message   *Message     // the overlay row of a message as it shall stand (edit, deletion, reaction, a reply to a thread's root)
