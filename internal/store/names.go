@@ -32,6 +32,13 @@ func (n *names) Created(user, clientID string) string {
 // Random implements chat.Names.
 func (n *names) Random() string { return n.derive("random|"+rand.Text(), "") }
 
+// Key is a key of this store's for one purpose: the same on every node and after a restart, and no other store's.
+func (n *names) Key(purpose string) []byte {
+	h := hmac.New(sha256.New, n.secret)
+	h.Write([]byte("key|" + purpose))
+	return h.Sum(nil)
+}
+
 func (n *names) derive(stable, rest string) string {
 	return "r_" + n.mac("slot|" + stable)[:2] + n.mac("room|" + stable + rest)[:26]
 }

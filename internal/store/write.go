@@ -240,7 +240,6 @@ var (
 	insertMention  = sql(`INSERT INTO mentions (room, user_id, seq, n) VALUES ($1, $2, $3, $4)`)
 	insertReaction = sql(`INSERT INTO reactions (room, target, emoji, user_id, seq) VALUES ($1, $2, $3, $4, $5)`)
 	deleteReaction = sql(`DELETE FROM reactions WHERE room = $1 AND target = $2 AND emoji = $3 AND user_id = $4`)
-	insertUser     = sql(`INSERT INTO users (id, created_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`)
 
 	// Cursors only ever grow here, whatever another node has written meanwhile: the row was read without a lock on it.
 	upsertMember = sql(`INSERT INTO members (room, user_id, state, role, joined_at, joined_seq, left_seq, muted_until, read_seq, read_n, delivered,
@@ -292,11 +291,6 @@ func (w *work) write(ctx context.Context, t tx) error {
 
 func (w *work) writeEffects(b *batch, e *chat.Effects) {
 	ev := e.Event
-	if ev.User == "" { // whom a back end names exists from then on
-		for _, user := range slices.Concat(ev.Joined, ev.Left) {
-			b.exec(insertUser, user, ev.At)
-		}
-	}
 	b.exec(insertEvent, ev.Room, ev.Seq, string(ev.Name), ev.At, ev.User, string(ev.Data), ev.N, ev.ClientID, ev.Hash[:], ev.Target, ev.Thread)
 	if m := e.Message; m != nil {
 		b.exec(upsertMessage, ev.Room, m.Seq, contentColumn(m), m.Rev, m.Replies, m.EditedAt, m.DeletedAt)

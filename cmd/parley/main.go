@@ -1,0 +1,57 @@
+// Command parley is the server, and the tools around it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when the binary is built: -ldflags "-X main.version=…".
+var version = "devel"
+
+// commands are what parley can be told to do.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Token   tokenCommand   `cmd:"" help:"Print a token for a user, signed with the secret of a data folder."`
+	Key     keyCommand     `cmd:"" help:"Make, list and remove API keys for back ends."`
+	Migrate migrateCommand `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
+	Bench   benchCommand   `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	c := commands{Serve: newServeCommand()}
+	parser, err := kong.New(&c, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		panic(err) // the commands above are wrong
+	}
+	args := os.Args[1:]
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	run, err := parser.Parse(args)
+	parser.FatalIfErrorf(err)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	run.BindTo(ctx, (*context.Context)(nil))
+	if err := run.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "parley: "+strings.TrimSpace(err.Error()))
+		os.Exit(1)
+	}
+}
+
+// versionCommand prints the version and nothing else.
+type versionCommand struct{}
+
+// Run is called by the parser.
+func (versionCommand) Run() error {
+	fmt.Println(version)
+	return nil
+}

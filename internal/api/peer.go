@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/protocol"
+)
+
+// peer is what stands behind one session: its calls go from here to the server, and what its user follows comes back through it.
+type peer struct {
+	server   *Server
+	session  *gateway.Session
+	identity atomic.Pointer[auth.Identity] // nil before hello; session.refresh changes it
+	device   string
+	follower *delivery.Follower
+	flying   sync.WaitGroup // pipelined calls that are not answered yet
+}
+
+// Call implements gateway.Peer.
+func (p *peer) Call(c protocol.Call) {
+	switch {
+	case p.identity.Load() == nil && c.Method != protocol.Hello:
+		p.refuse(c.ID, protocol.Errorf(protocol.Unauthenticated, "", "Say hello first: the first call of a session is hello, with a token."))
+		p.session.Close(protocol.CloseUnauthenticated, 0)
+		return
+	case c.Method == protocol.Hello:
+		p.hello(c)
+		return
+	}
+	m := p.server.methods[c.Method]
+	switch {
+	case m == nil && c.ID == 0:
+		p.session.Close(protocol.CloseBadFrame, 0) // a fault that cannot be answered (§2.1)
+		return
+	case m == nil:
+		p.refuse(c.ID, unknownMethod(protocol.BadRequest, c.Method))
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	reply := func(result any, err *protocol.Error) {
+		if err != nil {
+			p.refuse(c.ID, err)
+		} else if c.ID != 0 {
+			p.session.Reply(protocol.AppendResult(nil, c.ID, result))
+		}
+	}
+	if m.handler.pipelined {
+		p.flying.Add(1)
+		p.server.carryOut(ctx, m, p.caller(), c.Params, func(result any, err *protocol.Error) {
+			reply(result, err)
+			cancel()
+			p.flying.Done()
+		})
+		return
+	}
+	defer cancel()
+	p.flying.Wait() // a call sees what the session's earlier calls did
+	p.server.carryOut(ctx, m, p.caller(), c.Params, reply)
+}
+
+func (p *peer) refuse(id uint64, err *protocol.Error) {
+	if id != 0 {
+		p.session.Reply(protocol.AppendError(nil, id, err))
+	}
+}
+
+func (p *peer) caller() *caller {
+	id := p.identity.Load()
+	return &caller{Actor: chat.Actor{User: id.User, Role: id.Role, Session: p.session.ID()}, peer: p}
+}
+
+// Drained implements gateway.Peer.
+func (p *peer) Drained() {
+	if p.follower != nil {
+		p.follower.Drained()
+	}
+}
+
+// Closed implements gateway.Peer.
+func (p *peer) Closed() {
+	if p.identity.Load() == nil {
+		return
+	}
+	if p.follower != nil {
+		p.follower.Close()
+	}
+	p.server.leave(p)
+}
+
+func unknownMethod(code protocol.Code, name string) *protocol.Error {
+	return protocol.Errorf(code, "method", "There is no method %q in this version of the server.", name)
+}
+
+// sink is the session as delivery sees it.
+type sink struct {
+	session *gateway.Session
+	user    string
+}
+
+func (s *sink) ID() string                   { return s.session.ID() }
+func (s *sink) User() string                 { return s.user }
+func (s *sink) Offer(b *delivery.Batch) bool { return s.session.Offer(b.Wire) }
+func (s *sink) Push(b *delivery.Batch)       { s.session.Push(b.Wire) }

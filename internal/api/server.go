@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/protocol"
+)
+
+// Options are what a Server stands on.
+type Options struct {
+	Node      string
+	Epoch     func() string
+	Chat      *chat.Service
+	Hub       *delivery.Hub
+	Gate      *auth.Gate
+	Tokens    *auth.Tokens
+	Sessions  auth.Sessions
+	Users     chat.Users
+	Limits    protocol.Limits // as told in the reply to hello
+	Heartbeat time.Duration
+	Origins   []string
+	Dev       bool // serves POST /dev/token
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Server carries out calls. It is the gateway's Handler and the handler of HTTP calls. All methods may be called from any goroutine.
+type Server struct {
+	Options
+	methods  map[string]*method
+	known    *knownUsers
+	draining atomic.Bool
+
+	mu    sync.Mutex
+	peers map[string]*peer // live sessions of this node, by id
+
+	ended   chan struct{} // capacity 1: ids wait in endings
+	endings []string      // sessions that have ended and are to be forgotten; guarded by mu
+}
+
+// method is one row of the table with what carries it out.
+type method struct {
+	protocol.Method
+	handler handler
+}
+
+// caller is who calls, and over what.
+type caller struct {
+	chat.Actor
+	peer *peer // the live session that calls, or that Parley-Session names; nil over HTTP without one
+}
+
+// answer takes the outcome of a call, exactly once. It does not block.
+type answer func(result any, err *protocol.Error)
+
+// handler carries out one call. Params have the method's type and have been checked. One that is pipelined may return before it has answered.
+type handler struct {
+	pipelined bool
+	run       func(ctx context.Context, c *caller, params any, reply answer)
+}
+
+// New makes a server. Run must be running while it is used.
+func New(o Options) *Server {
+	s := &Server{Options: o, peers: map[string]*peer{}, ended: make(chan struct{}, 1), known: newKnownUsers(o.Users)}
+	s.methods = map[string]*method{}
+	handlers := s.handlers()
+	for _, m := range protocol.Methods() {
+		if h, ok := handlers[m.Name]; ok {
+			s.methods[m.Name] = &method{m, h}
+		}
+	}
+	return s
+}
+
+// Opened implements gateway.Handler.
+func (s *Server) Opened(session *gateway.Session) gateway.Peer {
+	return &peer{server: s, session: session}
+}
+
+// callTimeout bounds one call, so that a store that hangs does not hold a session for ever.
+const callTimeout = 30 * time.Second
+
+// carryOut runs one call of an authenticated caller from its raw params.
+func (s *Server) carryOut(ctx context.Context, m *method, c *caller, raw protocol.Raw, reply answer) {
+	params := m.New()
+	if err := protocol.DecodeParams(raw, params); err != nil {
+		reply(nil, err)
+		return
+	}
+	if err := params.Check(); err != nil {
+		reply(nil, err)
+		return
+	}
+	m.handler.run(ctx, c, params, reply)
+}
+
+// Run forgets ended sessions, keeps this node's sessions live and closes those that were replaced or revoked elsewhere, until ctx ends.
+func (s *Server) Run(ctx context.Context) {
+	beat := time.NewTicker(15 * time.Second)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.forget(context.WithoutCancel(ctx))
+			return
+		case <-s.ended:
+			s.forget(ctx)
+		case <-beat.C:
+			if err := s.Sessions.Beat(ctx, s.Node); err != nil {
+				s.Log.Warn("this node's sessions could not be kept live", "error", err)
+			}
+		}
+	}
+}
+
+// Drain refuses new HTTP calls from now on, but for those of live sessions of this node (§2.3). The gateway drains the sessions.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Draining reports whether Drain was called.
+func (s *Server) Draining() bool { return s.draining.Load() }
+
+// Handler serves HTTP calls, and page for every path that is none. The gateway serves GET /v1/ws.
+func (s *Server) Handler(ws, page http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/ws", ws)
+	mux.HandleFunc("/v1/", s.serveCall)
+	if s.Dev {
+		mux.HandleFunc("POST /dev/token", s.serveDevToken)
+	}
+	mux.Handle("/", page)
+	return mux
+}

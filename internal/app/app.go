@@ -1,0 +1,261 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/internal/api"
+	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/broker"
+	"github.com/parley-im/parley/internal/broker/memory"
+	"github.com/parley-im/parley/internal/broker/nats"
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/config"
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/state"
+	"github.com/parley-im/parley/internal/store"
+	"github.com/parley-im/parley/protocol"
+	"github.com/parley-im/parley/web"
+)
+
+// App is one server: a node of a cluster, or all of it.
+type App struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	store   *store.Store
+	live    broker.Live
+	hub     *delivery.Hub
+	gateway *gateway.Gateway
+	api     *api.Server
+	gate    *auth.Gate
+	rates   *state.Buckets
+
+	public *listener
+	admin  *listener // nil when off
+	broken chan error
+}
+
+// listener is one address with what is served there.
+type listener struct {
+	net.Listener
+	server *http.Server
+}
+
+// New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run.
+func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*App, error) {
+	a := &App{cfg: cfg, log: log, broken: make(chan error, 1)}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	cfg := a.cfg
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("the data folder: %w", err)
+	}
+	secret, err := loadSecret(cfg, a.log)
+	if err != nil {
+		return err
+	}
+	node := cfg.Node
+	if node == "" {
+		node = "n_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
+	}
+	a.rates = state.NewBuckets(state.Limits{
+		PerSecond: cfg.Limits.MessagesPerSecond, Burst: cfg.Limits.Burst,
+		RoomPerSecond: cfg.Limits.RoomMessagesPerSecond, RoomBurst: cfg.Limits.RoomBurst,
+	})
+	a.store, err = store.Open(ctx, store.Options{
+		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: a.rates,
+		Committed: func(c *chat.Commit) { a.hub.Committed(c) }, // no commit comes before the hub stands: nobody can send yet
+		Fatal: func(err error) {
+			select {
+			case a.broken <- err:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.openDelivery(ctx, node); err != nil {
+		return err
+	}
+	tokens, err := auth.NewTokens(secret, time.Now)
+	if err != nil {
+		return err
+	}
+	a.gate = auth.NewGate(tokens, a.store, a.store, time.Now)
+	if err := a.gate.Refresh(ctx); err != nil {
+		return err
+	}
+	a.api = api.New(api.Options{
+		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Gate: a.gate, Tokens: tokens, Sessions: a.store, Users: a.store,
+		Chat: chat.NewService(
+			chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Desk: a.store, Users: a.store, Names: a.store},
+			chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
+		),
+		Limits: protocol.Limits{
+			TextBytes: protocol.MaxTextBytes, FrameBytes: int64(cfg.Limits.FrameBytes), MessagesPerSecond: float64(cfg.Limits.MessagesPerSecond),
+			Burst: int64(cfg.Limits.Burst), Replay: int64(cfg.Limits.Replay),
+		},
+		Heartbeat: cfg.Heartbeat, Origins: cfg.Origins, Dev: cfg.Dev, Now: time.Now, Log: a.log,
+	})
+	a.gateway = gateway.New(gateway.Options{
+		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
+		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins,
+	}, a.api)
+	return a.listen()
+}
+
+// loadSecret reads the secret that signs tokens; the one in the data folder is made when it is not there.
+func loadSecret(cfg *config.Config, log *slog.Logger) ([]byte, error) {
+	if cfg.SecretFile != "" {
+		return auth.LoadSecret(cfg.SecretFile)
+	}
+	secret, created, err := auth.EnsureSecret(cfg.Data)
+	if created {
+		log.Info("a new secret signs the tokens of this deployment", "file", filepath.Join(cfg.Data, "secret"))
+	}
+	return secret, err
+}
+
+// openDelivery joins the hub and the broker, which know each other.
+func (a *App) openDelivery(ctx context.Context, node string) error {
+	epoch := fnv.New64a()
+	epoch.Write([]byte(a.store.Epoch()))
+	a.hub = delivery.New(delivery.Options{
+		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: a.cfg.Limits.Replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
+		Sessions: a.checkSessions,
+	})
+	var err error
+	if a.cfg.Broker == "" {
+		a.live = memory.NewBus().Join(node, a.hub)
+	} else if a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Log: a.log}, a.hub); err != nil {
+		return fmt.Errorf("the broker: %w", err)
+	}
+	a.hub.SetLive(a.live)
+	return nil
+}
+
+// checkSessions is called by delivery when sessions or revocations may have changed.
+func (a *App) checkSessions() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := a.api.CheckSessions(ctx); err != nil {
+		a.log.Warn("sessions could not be checked against the store", "error", err)
+	}
+}
+
+func (a *App) listen() error {
+	public, err := net.Listen("tcp", a.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	a.public = &listener{public, &http.Server{
+		Handler:           a.api.Handler(a.gateway, web.Handler()),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}}
+	if a.cfg.AdminListen == "" {
+		return nil
+	}
+	admin, err := net.Listen("tcp", a.cfg.AdminListen)
+	if err != nil {
+		return fmt.Errorf("listen for operators: %w", err)
+	}
+	a.admin = &listener{admin, &http.Server{Handler: a.adminHandler(), ReadHeaderTimeout: 5 * time.Second}}
+	return nil
+}
+
+// Addr is the address that clients connect to.
+func (a *App) Addr() string { return a.public.Addr().String() }
+
+// AdminAddr is the address for operators, "" when it is off.
+func (a *App) AdminAddr() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.Addr().String()
+}
+
+// Run serves until ctx ends; then it drains, closes everything and returns. A server that cannot go on returns the reason.
+func (a *App) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	a.hub.Start(background)
+	loops.Go(func() { a.api.Run(background) })
+	loops.Go(func() { a.rates.Run(background) })
+	failed := make(chan error, 2)
+	for _, l := range []*listener{a.public, a.admin} {
+		if l != nil {
+			loops.Go(func() { failed <- l.server.Serve(l) })
+		}
+	}
+	addrs := []any{"addr", a.Addr()}
+	if a.admin != nil {
+		addrs = append(addrs, "admin", a.AdminAddr())
+	}
+	a.log.Info("listening", addrs...)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case err = <-a.broken:
+		// What is on the disk is not known: nothing more may be answered, and the next start reads what is there.
+		a.log.Error("the store is broken", "error", err)
+		os.Exit(1)
+	}
+	a.drain()
+	stop()
+	a.hub.Stop()
+	for _, l := range []*listener{a.public, a.admin} {
+		if l != nil {
+			l.server.Close()
+		}
+	}
+	loops.Wait()
+	return errors.Join(err, a.Close())
+}
+
+// drain sends every session elsewhere, spread over the configured time (§2.3), while calls that were accepted are still answered.
+func (a *App) drain() {
+	a.log.Info("draining", "sessions", a.gateway.Count(), "over", a.cfg.Drain)
+	a.api.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.Drain+10*time.Second)
+	defer cancel()
+	a.gateway.Drain(ctx, a.cfg.Drain)
+	if err := a.public.server.Shutdown(ctx); err != nil {
+		a.log.Warn("some calls were cut off", "error", err)
+	}
+}
+
+// Close releases what New opened. Run does it by itself.
+func (a *App) Close() error {
+	var errs []error
+	if a.gateway != nil {
+		a.gateway.Stop()
+	}
+	if a.live != nil {
+		errs = append(errs, a.live.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	return errors.Join(errs...)
+}
