@@ -25,30 +25,7 @@ func TestOneOrderForEverybody(t *testing.T) {
 			}
 			var wg sync.WaitGroup
 			for i, s := range sessions {
-				wg.Go(func() {
-					var replies []<-chan frame
-					for j := range each {
-						reply, err := s.begin("message.send", object{"room": room, "client_id": fmt.Sprint(i, ".", j), "text": fmt.Sprint(j)})
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						replies = append(replies, reply)
-					}
-					last := 0.0
-					for j, r := range replies {
-						result, err := await(r)
-						if err != nil {
-							t.Errorf("%s: %v", s.user, err)
-							return
-						}
-						if seq := result["seq"].(float64); seq <= last {
-							t.Errorf("%s: message %d has seq %v, after one with %v", s.user, j, seq, last)
-						} else {
-							last = seq
-						}
-					}
-				})
+				wg.Go(func() { pipeline(s, room, i, each) })
 			}
 			wg.Wait()
 			if t.Failed() {
@@ -87,5 +64,31 @@ func TestOneOrderForEverybody(t *testing.T) {
 				t.Errorf("the last seq is %d, not %d", slices.Max(seqs), head)
 			}
 		})
+	}
+}
+
+// pipeline sends messages without waiting for the replies, and checks that they have kept their order.
+func pipeline(s *client, room string, writer, messages int) {
+	var replies []<-chan frame
+	for j := range messages {
+		reply, err := s.begin("message.send", object{"room": room, "client_id": fmt.Sprint(writer, ".", j), "text": fmt.Sprint(j)})
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		replies = append(replies, reply)
+	}
+	last := 0.0
+	for j, r := range replies {
+		result, err := await(r)
+		if err != nil {
+			s.t.Errorf("%s: %v", s.user, err)
+			return
+		}
+		if seq := result["seq"].(float64); seq <= last {
+			s.t.Errorf("%s: message %d has seq %v, after one with %v", s.user, j, seq, last)
+		} else {
+			last = seq
+		}
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -13,8 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/parley-im/parley/internal/api"
 	"github.com/parley-im/parley/internal/auth"
@@ -74,7 +73,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	node := cfg.Node
 	if node == "" {
-		node = "n_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
+		node = "n_" + strings.ToLower(rand.Text()[:16])
 	}
 	a.rates = state.NewBuckets(state.Limits{
 		PerSecond: cfg.Limits.MessagesPerSecond, Burst: cfg.Limits.Burst,

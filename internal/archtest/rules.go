@@ -70,7 +70,7 @@ var layout = []row{
 	{pkg: "internal/app", imports: "*", libs: "json prometheus sync"},
 	{
 		pkg:     "cmd/parley",
-		imports: "protocol client internal/app internal/auth internal/bench internal/config",
+		imports: "protocol client internal/app internal/auth internal/bench internal/config internal/store",
 		libs:    "json kong yaml isatty",
 	},
 

@@ -41,8 +41,8 @@ type Message struct {
 	Data []byte // the receiver's until it returns
 }
 
-// Receiver takes messages. It is called from one goroutine of the adapter at a time for messages of one room, must not block for long and must not keep Data.
-// Lost is called when the adapter knows or suspects that messages were lost (reconnected, its buffer ran over).
+// Receiver takes messages. Receive is called from one goroutine of the adapter at a time for messages of one room, must not block for long and must not keep
+// Data. Lost is called when the adapter knows or suspects that messages were lost (reconnected, its buffer ran over).
 type Receiver interface {
 	Receive(m Message)
 	Lost()
