@@ -113,7 +113,7 @@ func appendText(b []byte, text string) []byte {
 // Encoding are the options with which everything on the wire is encoded.
 func Encoding() json.Options { return encoding }
 
-var encoding = json.JoinOptions(jsontext.EscapeForHTML(false), jsontext.AllowInvalidUTF8(false))
+var encoding = json.JoinOptions(jsontext.EscapeForHTML(false), jsontext.AllowInvalidUTF8(false), jsontext.PreserveRawStrings(true))
 
 // Frame is one frame from the server: a reply (ID set) or a push (Event set); neither is a heartbeat.
 type Frame struct {

@@ -91,7 +91,7 @@ func (d *decision) editMessage(p *protocol.MessageEditParams) (*Effects, *protoc
 
 // deleteMessage decides message.delete. One who is muted may still take back what they said.
 func (d *decision) deleteMessage(p *protocol.MessageParams) (*Effects, *protocol.Error) {
-	moderates := d.Room.Kind != protocol.Direct && d.rank() >= protocol.RoleModerator.Rank()
+	moderates := d.rank() >= protocol.RoleModerator.Rank() // in a direct room both are owners
 	if !moderates && !d.takesPart() {
 		return nil, membersOnly()
 	}
@@ -100,7 +100,7 @@ func (d *decision) deleteMessage(p *protocol.MessageParams) (*Effects, *protocol
 		return nil, noMessage("seq")
 	}
 	if !moderates && target.User != d.call.Actor.User {
-		return nil, protocol.Errorf(protocol.Forbidden, "", "Only its author or a moderator deletes a message; in a direct room, only its author.")
+		return nil, protocol.Errorf(protocol.Forbidden, "", "Only its author or a moderator deletes a message.")
 	}
 	if target.DeletedAt != 0 {
 		return alreadySince(d.Head.Seq)

@@ -109,8 +109,8 @@ send             n   +   n    n    f
 send post=mod    n   +   n    n    f
 edit own         n   +   n    n    f
 edit other's     n   f   n    n    f
-delete own       n   +   n    n    f
-delete other's   n   f   n    n    f
+delete own       n   +   n    n    +
+delete other's   n   +   n    n    +
 react            n   +   n    n    f
 unreact          n   =   n    n    f
 update           n   +   n    n    +
