@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/bench"
+)
+
+// benchCommand drives a running server, one command for each scenario.
+type benchCommand struct {
+	Rooms   roomsCommand   `cmd:"" help:"Many small rooms in which everybody talks."`
+	Fanout  fanoutCommand  `cmd:"" help:"One room with many members."`
+	Idle    idleCommand    `cmd:"" help:"Many sessions that only stay."`
+	Storm   stormCommand   `cmd:"" help:"All sessions are cut off at once while others talk, and resume."`
+	Durable durableCommand `cmd:"" help:"Messages are sent and acknowledged, and nobody listens."`
+}
+
+// benchFlags are those of every scenario.
+type benchFlags struct {
+	place
+	SecretFile string        `help:"File with the secret that signs the users' tokens, in place of the one in the data folder." env:"PARLEY_SECRET_FILE" type:"path" placeholder:"FILE"`
+	URL        string        `help:"The server: http://HOST:PORT." default:"http://127.0.0.1:8080" name:"url"`
+	Duration   time.Duration `help:"How long the load lasts." default:"10s"`
+	JSON       bool          `help:"Print one JSON object." name:"json"`
+	History    string        `help:"File for everything that happened, one JSON object a line." type:"path" placeholder:"FILE"`
+}
+
+// run carries out a scenario. What it found wrong is an error, after the report was printed.
+func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
+	secret, err := f.secret(f.SecretFile)
+	if err != nil {
+		return err
+	}
+	tokens, err := auth.NewTokens(secret, time.Now)
+	if err != nil {
+		return err
+	}
+	c.URL, c.Duration, c.Progress = f.URL, f.Duration, os.Stderr
+	c.Sign = func(user string) (string, error) {
+		return tokens.Sign(auth.Claims{User: user, TTL: f.Duration + 24*time.Hour})
+	}
+	if f.History != "" {
+		file, err := os.Create(f.History)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		c.History = file
+	}
+	report, err := bench.Run(ctx, c)
+	if err != nil {
+		return err
+	}
+	if f.JSON {
+		err = json.MarshalWrite(os.Stdout, report, jsontext.Multiline(true))
+		fmt.Println()
+	} else {
+		err = report.WriteText(os.Stdout)
+	}
+	if err == nil && report.Broken() {
+		err = errors.New("the server broke a promise: see lost, duplicated and reordered")
+	}
+	return err
+}
+
+type roomsCommand struct {
+	benchFlags
+	Users    int `help:"Users that talk and listen." default:"1000"`
+	RoomSize int `help:"Members of each room." default:"5"`
+	Inflight int `help:"Messages sent and not answered at a time, over all users." default:"512"`
+}
+
+// Run is called by the parser.
+func (c *roomsCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Rooms, Users: c.Users, RoomSize: c.RoomSize, Inflight: c.Inflight})
+}
+
+type fanoutCommand struct {
+	benchFlags
+	Members  int `help:"Members of the room." default:"1000"`
+	Inflight int `help:"Messages that are not delivered to everyone yet." default:"64"`
+}
+
+// Run is called by the parser.
+func (c *fanoutCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Fanout, Users: c.Members, Inflight: c.Inflight})
+}
+
+type idleCommand struct {
+	benchFlags
+	Connections int `help:"Sessions that stay." default:"15000"`
+	Rooms       int `help:"Rooms of which each is a member." default:"20"`
+}
+
+// Run is called by the parser.
+func (c *idleCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Idle, Users: c.Connections, RoomsEach: c.Rooms})
+}
+
+type stormCommand struct {
+	benchFlags
+	Connections int `help:"Sessions that are cut off." default:"2000"`
+}
+
+// Run is called by the parser.
+func (c *stormCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Storm, Users: c.Connections})
+}
+
+type durableCommand struct {
+	benchFlags
+	Users    int `help:"Users that send." default:"256"`
+	Inflight int `help:"Messages sent and not answered at a time, over all users." default:"1024"`
+}
+
+// Run is called by the parser.
+func (c *durableCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Durable, Users: c.Users, Inflight: c.Inflight})
+}
