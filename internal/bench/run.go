@@ -1,0 +1,243 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-im/parley/protocol"
+)
+
+// run is one run of a scenario.
+type run struct {
+	c        Config
+	name     string // of the run, with which the names of its users begin
+	begin    time.Time
+	filler   string // of every text, after its time
+	sampling int    // of so many users one is sampled
+	history  *history
+
+	users []*user // those that are cut in a storm first, then the speakers
+	rooms []*room
+	heads map[string]protocol.Seq // of the rooms, as the logs say in the end
+
+	sending atomic.Bool
+	turn    atomic.Uint64
+	sent    atomic.Uint64
+	acked   atomic.Uint64
+	failed  atomic.Uint64 // refused for good
+	delayed atomic.Uint64 // refused for now
+	limited atomic.Uint64 // of these by a rate limit
+	lives   atomic.Int64  // sessions open
+	returns atomic.Uint64 // sessions opened again
+	cutAt   atomic.Int64  // in a storm: when, in nanoseconds since begin
+	back    atomic.Int64  // in a storm: the users that were cut and have a session again
+	window  []*place      // in fanout: where each member stands
+
+	ack, delivery, resumed *latency
+
+	over    context.Context // ends with the first failure
+	fail    context.CancelCauseFunc
+	pacing  sync.WaitGroup
+	endPace context.CancelFunc
+
+	mu       sync.Mutex
+	retries  []retry
+	disorder map[uint64]struct{} // messages that were refused for now: they may be overtaken
+	refusal  *protocol.Error     // the first for good
+
+	caller   *http.Client
+	measured result
+	logs     verdict
+}
+
+// retry is a message that is to be sent again.
+type retry struct {
+	u   *user
+	n   uint64
+	due time.Time
+}
+
+// room is one room of the run.
+type room struct {
+	id      string
+	members []*user
+
+	mu   sync.Mutex
+	acks []uint64 // by seq: the message that was acknowledged with it
+	bad  uint64   // two messages acknowledged with one seq
+}
+
+// acknowledged notes that a message has its place.
+func (r *room) acknowledged(seq protocol.Seq, what uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := int(seq) + 1; n > len(r.acks) {
+		r.acks = append(r.acks, make([]uint64, n-len(r.acks))...)
+	}
+	if r.acks[seq] != 0 && r.acks[seq] != what {
+		r.bad++
+	}
+	r.acks[seq] = what
+}
+
+func newRun(c Config) *run {
+	r := &run{
+		c: c, name: "bench-" + strings.ToLower(rand.Text()[:8]), begin: time.Now(),
+		filler: strings.Repeat(" as people write", c.TextBytes/16+1)[:c.TextBytes-stampBytes],
+		// An eighth of many users is enough to time deliveries by, and cheaper.
+		sampling: 1, heads: make(map[string]protocol.Seq), disorder: make(map[uint64]struct{}),
+		ack: newLatency(), delivery: newLatency(), resumed: newLatency(),
+	}
+	if c.Users > 100 {
+		r.sampling = 8
+	}
+	r.caller = newCaller(c)
+	r.history = newHistory(c.History, r.begin)
+	r.over, r.fail = context.WithCancelCause(context.Background())
+	return r
+}
+
+// close ends every session.
+func (r *run) close() {
+	r.sending.Store(false)
+	if r.endPace != nil {
+		r.endPace()
+	}
+	r.pacing.Wait()
+	each(len(r.users), 64, func(i int) error {
+		r.users[i].link.Close()
+		return nil
+	})
+	r.caller.CloseIdleConnections()
+	r.fail(nil)
+}
+
+// failure is why the run ended early.
+func (r *run) failure() error { return context.Cause(r.over) }
+
+// each calls do for 0 … n−1, several at a time, and joins the errors of the first that failed; the others are not begun then.
+func each(n, atOnce int, do func(i int) error) error {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	errs := make([]error, min(atOnce, n))
+	for w := range errs {
+		workers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[w] = do(i); errs[w] != nil {
+					next.Store(int64(n))
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return errors.Join(errs...)
+}
+
+// token makes what brings a user's token.
+func (r *run) token(user string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return r.c.Sign(user) }
+}
+
+// indexOf is the number of a user of this run.
+func (r *run) indexOf(user string) (int, bool) {
+	number, ok := strings.CutPrefix(user, r.name)
+	if !ok || number == "" {
+		return 0, false
+	}
+	i, err := strconv.Atoi(number[1:])
+	return i, err == nil
+}
+
+// await calls left every few milliseconds until it says 0, and fails once that has not fallen for as long as patience lasts.
+func (r *run) await(ctx context.Context, patience time.Duration, what string, left func() int) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	least, since := -1, time.Now()
+	for {
+		n := left()
+		if n == 0 {
+			return nil
+		}
+		if least < 0 || n < least {
+			least, since = n, time.Now()
+		}
+		if time.Since(since) > patience {
+			return fmt.Errorf("bench: %d of %s are still missing after %v without progress", n, what, patience)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.over.Done():
+			return context.Cause(r.over)
+		}
+	}
+}
+
+// more sends the next message, where an answer makes room for it: the users take turns, and each takes its rooms in turn.
+func (r *run) more() {
+	if r.c.Scenario == Fanout || !r.sending.Load() {
+		return
+	}
+	r.speak()
+}
+
+// speak sends one message. It does nothing while it is not the time.
+func (r *run) speak() {
+	turn := r.turn.Add(1) - 1
+	first, n := r.speaking()
+	u := r.users[first+int(turn%n)]
+	r.sent.Add(1)
+	u.send(u.rooms[int(turn/n)%len(u.rooms)])
+}
+
+// speaking are the users that talk: from first, n of them.
+func (r *run) speaking() (first int, n uint64) {
+	switch r.c.Scenario {
+	case Storm:
+		return r.c.Users, uint64(len(r.users) - r.c.Users)
+	case Fanout:
+		return 0, uint64(min(16, len(r.users)))
+	}
+	return 0, uint64(len(r.users))
+}
+
+// later has a message sent again after a refusal for now.
+func (r *run) later(u *user, n uint64, e *protocol.Error) {
+	wait := max(time.Duration(e.RetryAfterMS)*time.Millisecond, 20*time.Millisecond)
+	r.delayed.Add(1)
+	if e.Code == protocol.RateLimited {
+		r.limited.Add(1)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.disorder[message(u.index, n)] = struct{}{}
+	r.retries = append(r.retries, retry{u, n, time.Now().Add(wait)})
+}
+
+// refusedForGood counts a message that will not be sent. A server that refuses more than it takes is not worth driving on.
+func (r *run) refusedForGood(e *protocol.Error) {
+	r.mu.Lock()
+	if r.refusal == nil {
+		r.refusal = e
+	}
+	r.mu.Unlock()
+	if failed := r.failed.Add(1); failed > 1000 && failed > r.acked.Load() {
+		r.fail(fmt.Errorf("bench: the server refuses most messages, the first with: %w", e))
+		return
+	}
+	r.more()
+}
