@@ -98,9 +98,7 @@ func (c *client) send(p []byte) {
 }
 
 // text sends one text message.
-func (c *client) text(format string, args ...any) {
-	c.send(masked(0x80|opText, fmt.Appendf(nil, format, args...)))
-}
+func (c *client) text(message string) { c.send(masked(0x80|opText, []byte(message))) }
 
 // ping makes sure that everything sent before has been carried out: it returns when the pong is there. What comes before it is returned.
 func (c *client) ping(payload string) []inFrame {

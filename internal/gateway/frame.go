@@ -64,19 +64,27 @@ func (f *framer) reset() {
 }
 
 // feed adds bytes.
-func (f *framer) feed(p []byte) { f.buf = append(f.buf, p...) }
+func (f *framer) feed(p []byte) {
+	f.makeSpace()
+	f.buf = append(f.buf, p...)
+}
 
-// readFrom adds what one read brings, without waiting. It makes the buffer larger only when it is full of one frame's bytes, so that memory is spent on what
-// has come, not on what a header announces.
+// readFrom adds what one read brings, without waiting.
 func (f *framer) readFrom(raw syscall.RawConn) (n int, err error) {
-	f.buf, f.taken = slices.Delete(f.buf, 0, f.taken), 0
-	if f.full() {
-		f.buf = slices.Grow(f.buf, len(f.buf))
-	}
+	f.makeSpace()
 	if err := raw.Read(f.attempt); err != nil {
 		return 0, err
 	}
 	return f.n, f.err
+}
+
+// makeSpace makes space behind the bytes that are not taken yet. It makes the buffer larger only when it is full of one frame's bytes, so that memory is
+// spent on what has come, not on what a header announces.
+func (f *framer) makeSpace() {
+	f.buf, f.taken = slices.Delete(f.buf, 0, f.taken), 0
+	if f.full() {
+		f.buf = slices.Grow(f.buf, len(f.buf))
+	}
 }
 
 func (f *framer) try(fd uintptr) bool {

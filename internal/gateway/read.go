@@ -17,14 +17,14 @@ type readSide struct {
 	s       *Session
 	in      *framer               // nil: no part of a message has come
 	waiter  func(fd uintptr) bool // readable, made once
-	looked  bool                  // readable has found nothing to read
 	calls   bucket                // calls within the limit
 	flood   bucket                // frames, far over the limit
 	control bucket                // pings and pongs
+	looked  bool                  // readable has found nothing to read
 
+	working   atomic.Bool  // work is running: silence is ours, not the client's
 	heard     atomic.Int64 // when bytes came last
 	messageBy atomic.Int64 // by when the message that has begun must be complete; 0: none has
-	working   atomic.Bool  // work is running: silence is ours, not the client's
 }
 
 // park waits for something to read and hands over to work. It must stay as flat as it is: its stack is what an idle session costs.

@@ -250,13 +250,14 @@ func (s *Session) giveTurn(after time.Duration) {
 		return
 	}
 	s.state.turned = true
-	if s.state.hello {
-		s.push(Wire(protocol.AppendSignal(nil, protocol.SignalReconnect, "", "", protocol.ReconnectData{DelayMS: milliseconds(after)})))
-	} else {
+	if !s.state.hello {
 		after = 0
 	}
 	s.deadline = s.g.wheel.stamp() + after
 	s.g.wheel.sooner(s, s.deadline)
+	if s.state.hello {
+		s.push(Wire(protocol.AppendSignal(nil, protocol.SignalReconnect, "", "", protocol.ReconnectData{DelayMS: milliseconds(after)})))
+	}
 }
 
 // takeTurn closes the session once the call that it is in has returned, and so has been answered.
