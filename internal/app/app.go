@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -138,8 +139,12 @@ func loadSecret(cfg *config.Config, log *slog.Logger) ([]byte, error) {
 func (a *App) openDelivery(ctx context.Context, node string) error {
 	epoch := fnv.New64a()
 	epoch.Write([]byte(a.store.Epoch()))
+	replay := a.cfg.Limits.Replay
+	if replay == 0 {
+		replay = math.MaxInt // no limit
+	}
 	a.hub = delivery.New(delivery.Options{
-		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: a.cfg.Limits.Replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
+		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
 		Sessions: a.checkSessions,
 	})
 	var err error
