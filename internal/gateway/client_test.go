@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type client struct {
 	t    testing.TB
 	conn *net.TCPConn
 	in   *bufio.Reader
+	peer *peer // the other side, where the test has it
 }
 
 // inFrame is a frame as the server sent it.
@@ -100,7 +102,8 @@ func (c *client) send(p []byte) {
 // text sends one text message.
 func (c *client) text(message string) { c.send(masked(0x80|opText, []byte(message))) }
 
-// ping makes sure that everything sent before has been carried out: it returns when the pong is there. What comes before it is returned.
+// ping makes sure that everything sent before has been carried out: it returns when the pong is there and the session waits again. What comes before the
+// pong is returned.
 func (c *client) ping(payload string) []inFrame {
 	c.t.Helper()
 	c.send(masked(0x80|opPing, []byte(payload)))
@@ -108,9 +111,17 @@ func (c *client) ping(payload string) []inFrame {
 	for {
 		f := c.next()
 		if f.op == opPong && string(f.payload) == payload {
+			c.settle()
 			return before
 		}
 		before = append(before, f)
+	}
+}
+
+// settle waits until what was read has been worked off to the end.
+func (c *client) settle() {
+	for c.peer != nil && !c.peer.s.Parked() {
+		runtime.Gosched()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -138,6 +139,7 @@ func TestMaxConnections(t *testing.T) {
 	first.conn.Close()
 	wait(t, "Closed", p.closed)
 	for n.Count() == 3 { // the place is free a moment after Closed
+		runtime.Gosched()
 	}
 	if got := n.status(); got != 101 {
 		t.Errorf("after one has left: %d", got)

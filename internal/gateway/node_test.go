@@ -100,7 +100,9 @@ func (n *node) connect(header ...string) (*client, *peer) {
 	c := connect(n.t, n.addr, header...)
 	c.text(`{"id":1,"method":"hello"}`)
 	c.wantText(`{"id":1,"result":{}}`)
-	return c, <-n.opened
+	c.peer = <-n.opened
+	c.settle()
+	return c, c.peer
 }
 
 func (p *peer) Call(c protocol.Call) {

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,7 @@ func TestByteDribble(t *testing.T) {
 				c.send(message[i : i+1])
 				heard++
 				for n.Stats().BytesIn < heard { // the byte has arrived
+					runtime.Gosched()
 				}
 				n.clock.advance(500 * time.Millisecond)
 			}
@@ -238,6 +240,7 @@ func TestCloseIsBounded(t *testing.T) {
 	}
 	n.clock.advance(400 * time.Millisecond)
 	for n.Count() > 0 { // the parked goroutine is being woken
+		runtime.Gosched()
 	}
 	c.wantClosing(protocol.CloseReplaced)
 }

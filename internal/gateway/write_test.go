@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -411,4 +412,32 @@ func TestConcurrentWriters(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// BenchmarkOffer is one delivery of a small message to a session that reads: the price of the fan-out's last step.
+func BenchmarkOffer(b *testing.B) {
+	n := start(b, gateway.Options{})
+	c, p := n.connect()
+	_ = c.conn.SetDeadline(time.Time{})
+	go func() { _, _ = io.Copy(io.Discard, c.conn) }()
+	wire := gateway.Wire([]byte(numbered(1, 200)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for !p.s.Offer(wire) {
+			runtime.Gosched()
+		}
+	}
+}
+
+// BenchmarkCall is one call and its reply, one after the other.
+func BenchmarkCall(b *testing.B) {
+	n := start(b, gateway.Options{})
+	c, _ := n.connect()
+	_ = c.conn.SetDeadline(time.Time{})
+	request := masked(0x80|opText, []byte(call("a")))
+	b.ReportAllocs()
+	for b.Loop() {
+		c.send(request)
+		c.next()
+	}
 }
