@@ -265,8 +265,8 @@ func (r *readSide) rateLimit() *protocol.Error {
 // lastHeard is when bytes came last, or, if they were being worked on then, when that was done.
 func (r *readSide) lastHeard() time.Duration { return time.Duration(r.heard.Load()) }
 
-// isSilent reports whether nothing has come for two heartbeats, or the rest of a message for 10 s, although we listened.
+// isSilent reports whether nothing has come for two heartbeats, or the rest of a message for 10 s. It says nothing while work is running.
 func (r *readSide) isSilent(now time.Duration) bool {
 	by := time.Duration(r.messageBy.Load())
-	return !r.working.Load() && (now >= r.lastHeard()+2*r.s.g.opts.Heartbeat || by > 0 && now >= by)
+	return now >= r.lastHeard()+2*r.s.g.opts.Heartbeat || by > 0 && now >= by
 }

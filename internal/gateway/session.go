@@ -281,7 +281,7 @@ func (s *Session) check(at time.Time) {
 	case expired && s.state.turned:
 		s.deadline = 0
 		s.g.running.Go(s.takeTurn)
-	case expired, s.read.isSilent(now), s.isStuck(now):
+	case !s.read.working.Load() && (expired || s.read.isSilent(now)), s.isStuck(now):
 		s.close(protocol.CloseTimeout, 0)
 	default:
 		s.beatIfQuiet(now)
@@ -292,7 +292,7 @@ func (s *Session) check(at time.Time) {
 	}
 	due := s.due()
 	if s.alarm != nil {
-		due = min(due, now+time.Duration(s.alarmAt-at.UnixMilli())*time.Millisecond)
+		due = min(due, now+min(time.UnixMilli(s.alarmAt).Sub(at), time.Hour))
 	}
 	s.g.wheel.sooner(s, due)
 }

@@ -98,6 +98,20 @@ func TestHelloTimeout(t *testing.T) {
 	c.wantClosing(protocol.CloseTimeout)
 }
 
+// A hello that the server takes its time for has come in time.
+func TestSlowHello(t *testing.T) {
+	n := startStill(t, gateway.Options{})
+	c := connect(t, n.addr)
+	c.text(`{"id":1,"method":"wait"}` + "\n" + `{"id":2,"method":"hello"}`)
+	<-n.waiting
+	n.clock.advance(15 * time.Second)
+	n.proceed <- struct{}{}
+	c.wantText(`{"id":1,"result":{}}`)
+	c.wantText(`{"id":2,"result":{}}`)
+	n.clock.advance(15 * time.Second)
+	c.ping("still here")
+}
+
 // Before hello there is no heartbeat: the reply to hello is the first frame of the server.
 func TestNoHeartbeatBeforeHello(t *testing.T) {
 	n := startStill(t, gateway.Options{Heartbeat: time.Second})
