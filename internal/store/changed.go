@@ -13,11 +13,11 @@ const maxChanged = 5000
 
 var (
 	changedHeads = sql(`SELECT h.room, h.seq, CAST(h.changed AS TEXT) FROM room_heads h WHERE (h.changed, h.room) > ({at $1}, $2)
-		ORDER BY h.changed, h.room LIMIT $3`)
+		ORDER BY h.changed, h.room LIMIT CAST($3 AS BIGINT)`)
 	changedMembers = sql(`SELECT ` + placeCols + `, m.user_id, m.state, m.joined_seq, m.read_seq, m.read_n, m.delivered, m.sent_n, CAST(m.changed AS TEXT)
 		FROM members m CROSS JOIN rooms r CROSS JOIN room_heads h
 		WHERE (m.changed, m.room, m.user_id) > ({at $1}, $2, $3) AND r.id = m.room AND h.room = m.room
-		ORDER BY m.changed, m.room, m.user_id LIMIT $4`)
+		ORDER BY m.changed, m.room, m.user_id LIMIT CAST($4 AS BIGINT)`)
 	changedAuth = sql(`SELECT count(*) FROM auth_mark WHERE changed >= {at $1}`)
 )
 

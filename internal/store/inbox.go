@@ -19,7 +19,7 @@ const (
 	changedSince = ` AND (h.changed >= {at $8} OR m.changed >= {at $8})`
 	inboxPage    = `SELECT m.room, h.at, h.last` + fromOwnRooms + inList + ` AND (h.at < $2 OR (h.at = $2 AND m.room < $3))
 		AND r.kind IN {list $4} AND m.archived >= $5 AND m.archived <= $6`
-	inboxOrder = ` ORDER BY h.at DESC, m.room DESC LIMIT $7`
+	inboxOrder = ` ORDER BY h.at DESC, m.room DESC LIMIT CAST($7 AS BIGINT)`
 )
 
 var (
@@ -199,7 +199,7 @@ const maxNames = 5000
 
 var (
 	listChannels = sql(`SELECT r.id, r.folded FROM rooms r WHERE r.kind = 'channel' AND r.deleted = 0 AND (r.folded, r.id) > ($1, $2)
-		ORDER BY r.folded, r.id LIMIT $3`)
+		ORDER BY r.folded, r.id LIMIT CAST($3 AS BIGINT)`)
 	selectBans = sql(`SELECT m.room FROM members m WHERE m.user_id = $1 AND m.state = ` + isBanned)
 )
 

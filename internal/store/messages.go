@@ -21,12 +21,19 @@ var (
 		GROUP BY x.room, x.target, x.emoji ORDER BY x.room, x.target, min(x.seq)`)
 )
 
+// newListing makes the texts for an order. The seqs of a thread are picked by a query of their own, which its index answers alone.
 func newListing(order string) listing {
-	list := func(which string) text {
-		return sql(`SELECT ` + messageCols + ` FROM events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
-			WHERE e.room = $1 AND e.seq >= $2 AND e.seq < $3 AND e.name = 'message.created'` + which + ` ORDER BY e.seq ` + order + ` LIMIT $4`)
+	const (
+		message = ` LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq WHERE e.room = $1`
+		limit   = ` LIMIT CAST($4 AS BIGINT)`
+	)
+	return listing{
+		room: sql(`SELECT ` + messageCols + ` FROM events e` + message + ` AND e.seq >= $2 AND e.seq < $3 AND e.name = 'message.created'
+			ORDER BY e.seq ` + order + limit),
+		thread: sql(`SELECT ` + messageCols + ` FROM (SELECT t.seq FROM events t
+			WHERE t.room = $1 AND t.thread = $5 AND t.thread <> 0 AND t.seq >= $2 AND t.seq < $3
+			ORDER BY t.seq ` + order + limit + `) p CROSS JOIN events e` + message + ` AND e.seq = p.seq ORDER BY e.seq ` + order),
 	}
-	return listing{room: list(``), thread: list(` AND e.thread = $5 AND e.thread <> 0`)}
 }
 
 // Messages implements chat.Snapshot. Reactions stand in the order in which their emojis were first set.

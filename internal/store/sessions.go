@@ -42,7 +42,7 @@ var (
 			issued_at = excluded.issued_at`)
 	deleteSessions = sql(`DELETE FROM sessions WHERE id IN {list $1}`)
 	sweepSessions  = sql(`DELETE FROM sessions WHERE id IN (
-		SELECT s.id FROM nodes n JOIN sessions s ON s.node = n.id WHERE n.beat_at < $1 LIMIT $2)`)
+		SELECT s.id FROM nodes n CROSS JOIN sessions s WHERE n.beat_at < $1 AND s.node = n.id LIMIT CAST($2 AS BIGINT))`)
 	sweepNodes = sql(`DELETE FROM nodes WHERE beat_at < $1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.node = nodes.id)`)
 
 	markAuth = sql(`UPDATE auth_mark SET changed = {changed}`)
@@ -159,10 +159,10 @@ func admit(b *batch, openings []*opening, sessions map[device]held, revoked map[
 	}
 }
 
-// refused reports whether the session's token was issued before its user or device was revoked, or may have been.
+// refused reports whether the session's token was issued before its user or device was revoked, or may have been: without iat it counts as issued at 0.
 func refused(n *auth.Session, revoked map[device]int64) bool {
 	for _, d := range []device{{n.User, n.Device}, {n.User, ""}} {
-		if notBefore, ok := revoked[d]; ok && (n.IssuedAt == 0 || n.IssuedAt <= notBefore) {
+		if notBefore, ok := revoked[d]; ok && n.IssuedAt <= notBefore {
 			return true
 		}
 	}

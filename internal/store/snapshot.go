@@ -12,9 +12,9 @@ var _ chat.Snapshots = (*Store)(nil)
 var (
 	selectRoom   = sql(`SELECT ` + roomCols + `, ` + headCols + ` FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id = $1`)
 	selectMember = sql(`SELECT ` + memberCols + ` FROM members m WHERE m.room = $1 AND m.user_id = $2`)
-	selectEvents = sql(`SELECT ` + eventCols + ` FROM events e WHERE e.room = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq LIMIT $4`)
+	selectEvents = sql(`SELECT ` + eventCols + ` FROM events e WHERE e.room = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq LIMIT CAST($4 AS BIGINT)`)
 	listMembers  = sql(`SELECT ` + memberCols + ` FROM members m
-		WHERE m.room = $1 AND m.user_id > $2 AND m.state = ` + isMember + ` ORDER BY m.user_id LIMIT $3`)
+		WHERE m.room = $1 AND m.user_id > $2 AND m.state = ` + isMember + ` ORDER BY m.user_id LIMIT CAST($3 AS BIGINT)`)
 	countMentions = sql(`SELECT count(*) FROM mentions WHERE room = $1 AND user_id = $2 AND seq >= $3 AND n > $4`)
 )
 

@@ -9,6 +9,8 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
+// A limit in the text of a statement is cast, because SQLite plans a statement anew for each execution when its limit is a bare parameter.
+
 // Memberships in the text of statements.
 const (
 	isMember = "1" // chat.IsMember

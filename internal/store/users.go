@@ -24,9 +24,9 @@ var (
 		RETURNING id, name, avatar, data`)
 	selectUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN {list $1}`)
 	searchUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN (
-			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 ORDER BY lower(id), id LIMIT $3) a
-			UNION SELECT b.id FROM (SELECT id FROM users WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT $3) b
-		) ORDER BY u.id LIMIT $4`)
+			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 ORDER BY lower(id), id LIMIT CAST($3 AS BIGINT)) a
+			UNION SELECT b.id FROM (SELECT id FROM users WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT CAST($3 AS BIGINT)) b
+		) ORDER BY u.id LIMIT CAST($4 AS BIGINT)`)
 )
 
 // Ensure implements chat.Users. Users who exist already cost a read only.

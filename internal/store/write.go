@@ -231,7 +231,8 @@ var (
 	insertEvent = sql(`INSERT INTO events (room, seq, name, at, user_id, data, n, client_id, hash, target, thread)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`)
 	redactCreated = sql(`UPDATE events SET data = $3 WHERE room = $1 AND seq = $2`)
-	redactEdited  = sql(`UPDATE events SET data = $3 WHERE room = $1 AND target = $2 AND target <> 0 AND name = 'message.edited'`)
+	redactEdited  = sql(`UPDATE events SET data = $3 WHERE room = $1 AND name = 'message.edited'
+		AND seq IN (SELECT t.seq FROM events t WHERE t.room = $1 AND t.target = $2 AND t.target <> 0)`)
 	dropMentions  = sql(`DELETE FROM mentions WHERE room = $1 AND seq = $2 AND user_id IN {list $3}`)
 	dropReactions = sql(`DELETE FROM reactions WHERE room = $1 AND target = $2`)
 	upsertMessage = sql(`INSERT INTO messages (room, seq, content, rev, replies, edited_at, deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7)

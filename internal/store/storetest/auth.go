@@ -140,10 +140,11 @@ func testSessionsStorm(f *fixture) {
 		group.Go(func() { _ = f.store.End(ctx, []string{fmt.Sprintf("s%d-0", i)}) }) // done or taken back: both are right
 	}
 	group.Wait()
+	closing := f.store
 	for i := range 50 {
 		group.Go(func() {
 			s := auth.Session{ID: fmt.Sprint("late", i), User: "late", Device: fmt.Sprint(i), Node: "n1", IssuedAt: 1}
-			_, _ = f.store.Open(context.Background(), &s) // opened or `unavailable`: both are right, hanging is not
+			_, _ = closing.Open(context.Background(), &s) // opened or `unavailable`: both are right, hanging is not
 		})
 	}
 	f.close()
@@ -286,5 +287,13 @@ func testSearch(f *fixture) {
 			}
 			f.equal(fmt.Sprintf("%q, %d of them", query, limit), ids, want[:min(limit, len(want))])
 		}
+	}
+	name := "Zoé"
+	_, err := f.store.Update(f.Context(), "bob", &name, nil, nil)
+	f.must(err)
+	for query, want := range map[string]int{"ZOÉ": 1, "alister": 0} {
+		users, err := f.store.Search(f.Context(), query, 5)
+		f.must(err)
+		f.equal("by the new name alone", len(users), want)
 	}
 }

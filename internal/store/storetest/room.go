@@ -257,6 +257,9 @@ func testDesk(f *fixture) {
 	yes, no, mentions := true, false, protocol.NotifyMentions
 	f.must(f.store.Settings(f.Context(), room, "bob", &mentions, &yes, nil))
 	f.must(f.store.Settings(f.Context(), room, "bob", nil, nil, &yes))
+	f.view(room, "bob", func(sc *chat.Scene, _ chat.Snapshot) {
+		f.equal("pinned, archived", [2]bool{sc.Me.Pinned, sc.Me.Archived}, [2]bool{true, true})
+	})
 	f.send(room, "bob", "the log does not undo them")
 	f.member(protocol.MemberRemove, room, "ann", "bob")
 	f.fails(f.store.Settings(f.Context(), room, "bob", nil, &no, nil), chat.ErrNoMember)

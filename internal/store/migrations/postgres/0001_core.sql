@@ -72,6 +72,7 @@ CREATE TABLE members (
 ) WITH (fillfactor = 70);
 CREATE INDEX members_user ON members (user_id, room);
 CREATE INDEX members_changed ON members (changed);
+CREATE INDEX members_owners ON members (room, user_id) WHERE state = 1 AND role = 'owner';
 
 CREATE TABLE events (
 	room      TEXT COLLATE "C" NOT NULL,

@@ -79,6 +79,7 @@ CREATE TABLE members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_user ON members (user_id, room);
 CREATE INDEX members_changed ON members (changed);
+CREATE INDEX members_owners ON members (room, user_id) WHERE state = 1 AND role = 'owner';
 
 CREATE TABLE events (
 	room      TEXT NOT NULL,
