@@ -15,8 +15,11 @@ func TestTwoNodesAreOneSystem(t *testing.T) {
 	room := b.newRoom("group", "alice", "bob", "carol", "dave")
 	alice, bob := nodes[0].connect("alice", nil), nodes[1].connect("bob", nil)
 
+	rounds := 0
 	round := func(name string, leaver string) {
 		t.Helper()
+		rounds++
+		eves, franks := fmt.Sprint("eve", rounds), fmt.Sprint("frank", rounds)
 		seq := alice.send(room, "there "+name, "to the other node")
 		bob.expect(name+": the message from the other node", event(room, seq))
 		back := bob.send(room, "back "+name, "and back")
@@ -45,15 +48,15 @@ func TestTwoNodesAreOneSystem(t *testing.T) {
 		alice.send(room, "after "+name, "not for "+leaver)
 
 		// Revocation reaches a session on the other node.
-		eve := nodes[1].connect("eve"+name, nil)
-		(&backend{t, "http://" + nodes[0].addr, b.key, ""}).call("session.revoke", object{"user": "eve" + name, "all": true})
+		eve := nodes[1].connect(eves, nil)
+		(&backend{t, "http://" + nodes[0].addr, b.key, ""}).call("session.revoke", object{"user": eves, "all": true})
 		if code, err := eve.closed(); err != nil || code != websocket.StatusCode(4403) {
 			t.Errorf("%s: a revoked session on the other node ended with %v, %v", name, code, err)
 		}
 
 		// The newer session of a device replaces the older one on the other node.
-		older := nodes[0].connect("frank"+name, nil)
-		newer := nodes[1].connect("frank"+name, nil)
+		older := nodes[0].connect(franks, nil)
+		newer := nodes[1].connect(franks, nil)
 		if code, err := older.closed(); err != nil || code != websocket.StatusCode(4409) {
 			t.Errorf("%s: a replaced session on the other node ended with %v, %v", name, code, err)
 		}
