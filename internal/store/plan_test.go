@@ -63,8 +63,10 @@ var small = regexp.MustCompile(`\b(json_each|jsonb_array_elements\w*|tick|auth_m
 
 func TestPlans(t *testing.T) {
 	engines := map[string]func(t *testing.T) string{
-		"SQLite":     func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "parley.db") },
-		"PostgreSQL": func(t *testing.T) string { return testkit.StartPostgres(t, "fsync=off", "enable_seqscan=off", "plan_cache_mode=force_generic_plan").Database(t) },
+		"SQLite": func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "parley.db") },
+		"PostgreSQL": func(t *testing.T) string {
+			return testkit.StartPostgres(t, "fsync=off", "enable_seqscan=off", "plan_cache_mode=force_generic_plan").Database(t)
+		},
 	}
 	for engine, database := range engines {
 		t.Run(engine, func(t *testing.T) {

@@ -204,8 +204,10 @@ func testRevoke(f *fixture) {
 	all, err := f.store.Revocations(f.Context())
 	f.must(err)
 	f.equal("revocations", all, []auth.Revocation{
-		{User: "ann", Device: "phone", NotBefore: 200}, {User: "bob", Device: "phone", NotBefore: 200},
-		{User: "cid", NotBefore: 300}, {User: "dan", NotBefore: 300},
+		{User: "ann", Device: "phone", NotBefore: 200},
+		{User: "bob", Device: "phone", NotBefore: 200},
+		{User: "cid", NotBefore: 300},
+		{User: "dan", NotBefore: 300},
 	})
 }
 
