@@ -211,6 +211,7 @@ function route() {
 
 store.subscribe(draw);
 window.addEventListener('hashchange', route);
+window.addEventListener('offline', () => connection.drop());
 window.addEventListener('online', () => connection.retryNow());
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return;

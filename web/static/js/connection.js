@@ -76,6 +76,11 @@ export class Connection {
     this.#enter('idle');
   }
 
+  /** Gives up a connection that may be dead and not know it, because the network has gone; tries again as after any loss. */
+  drop() {
+    if (this.state === 'open' || this.state === 'connecting') this.#lost({});
+  }
+
   /** Does not wait any longer for the next attempt. */
   retryNow() {
     if (this.state === 'waiting') this.#connect();

@@ -5,6 +5,8 @@ import { userIdOf } from '../ids.js';
 
 const SEARCH_MS = 200;
 const SEARCH_LENGTH = 2;
+/** The type of input event that choosing a suggestion makes. */
+const PICKED = 'insertReplacementText';
 let fields = 0;
 
 /**
@@ -26,9 +28,9 @@ export function peopleField({ chat, session }, { label, several }) {
     autocapitalize: 'off',
     spellcheck: 'false',
     placeholder: several ? 'Names, one after the other' : 'Name',
-    oninput: () => search(),
+    // What is typed becomes a chip on Enter or when it is used, not on leaving the field: the form would move under the pointer.
+    oninput: (event) => (several && event.inputType === PICKED ? add() : search()),
     onkeydown: (event) => key(event),
-    onchange: () => several && add(),
   });
 
   let timer;

@@ -1,0 +1,162 @@
+// Somebody at a browser: finds things by the roles and names that a person goes by, and waits as a person would.
+
+import assert from 'node:assert/strict';
+
+const PATIENCE_MS = 15_000;
+const LOOK_AGAIN_MS = 40;
+
+/** Repeats a check until it passes; fails as it failed last. */
+export async function eventually(check) {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+  }
+}
+
+export class Person {
+  name;
+  page;
+  /** What the browser complained of: console errors and warnings, exceptions, violations of the policy. */
+  complaints = [];
+
+  constructor(name, page) {
+    this.name = name;
+    this.page = page;
+    this.conversations = page.getByRole('navigation', { name: 'Conversations' });
+    this.log = page.getByRole('log', { name: 'Messages' });
+    this.dialog = page.getByRole('dialog');
+    this.banner = page.getByRole('status').filter({ hasText: 'Connection lost' });
+    page.setDefaultTimeout(PATIENCE_MS);
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && this.complaints.push(message.text()));
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+  }
+
+  async signIn() {
+    await this.page.getByRole('textbox', { name: 'Your name' }).fill(this.name);
+    await this.#press('Start chatting');
+    await this.page.getByRole('button', { name: 'New conversation' }).waitFor();
+  }
+
+  /** Takes the network from the browser, or gives it back. */
+  async offline(is) {
+    await this.page.context().setOffline(is);
+    await this.banner.waitFor({ state: is ? 'visible' : 'hidden' });
+  }
+
+  // -- conversations ----------------------------------------------------------
+
+  async startDirect(other) {
+    await this.#begin('Direct');
+    await this.dialog.getByRole('combobox', { name: 'With' }).fill(other);
+    await this.#start();
+  }
+
+  async startGroup(name, members) {
+    await this.#begin('Group');
+    await this.dialog.getByRole('textbox', { name: 'Name' }).fill(name);
+    const field = this.dialog.getByRole('combobox', { name: 'Members' });
+    for (const member of members) {
+      await field.fill(member);
+      await field.press('Enter');
+    }
+    await this.#start();
+  }
+
+  async startChannel(name, topic) {
+    await this.#begin('Channel');
+    await this.dialog.getByRole('textbox', { name: 'Name' }).fill(name);
+    await this.dialog.getByRole('textbox', { name: 'Topic' }).fill(topic);
+    await this.#start();
+  }
+
+  async #begin(kind) {
+    await this.#press('New conversation');
+    await this.dialog.getByText(kind, { exact: true }).click();
+  }
+
+  async #start() {
+    await this.dialog.getByRole('button', { name: 'Start' }).click();
+    await this.dialog.waitFor({ state: 'detached' });
+  }
+
+  async #press(button) {
+    await this.page.getByRole('button', { name: button }).click();
+  }
+
+  /** A conversation in the list. */
+  entry(name) {
+    return this.conversations.getByRole('link').filter({ hasText: name });
+  }
+
+  async open(name) {
+    await this.entry(name).click();
+    await this.page.getByRole('heading', { name, level: 2 }).waitFor();
+  }
+
+  /** How many messages wait, as the list says. */
+  async unread(name) {
+    const badge = this.entry(name).getByLabel(/ unread$/);
+    return (await badge.count()) === 0 ? 0 : parseInt(await badge.innerText(), 10);
+  }
+
+  // -- messages ---------------------------------------------------------------
+
+  get composer() {
+    return this.page.getByRole('textbox', { name: 'Message' });
+  }
+
+  async say(...texts) {
+    for (const text of texts) {
+      await this.composer.fill(text);
+      await this.composer.press('Enter');
+    }
+  }
+
+  /** The row of the message with this text. */
+  message(text) {
+    return this.log.getByRole('listitem').filter({ has: this.page.getByText(text, { exact: true }), hasNot: this.page.getByRole('listitem') });
+  }
+
+  /** Uses the toolbar of a message. */
+  async act(text, name) {
+    await this.message(text).getByText(text, { exact: true }).hover();
+    await this.page.getByRole('toolbar', { name: 'Message' }).getByRole('button', { name }).click();
+  }
+
+  /** The texts of the messages that are shown, from the top. */
+  texts() {
+    return this.log.getByRole('listitem').locator('.text').allTextContents();
+  }
+
+  /** What the mark beside an own message says: Sent, Delivered, Read… */
+  async status(text) {
+    return this.message(text).getByRole('img').getAttribute('aria-label', { timeout: 500 });
+  }
+
+  /** The own messages that are marked as stored by the server. */
+  acknowledged() {
+    const marked = (status) => this.log.getByRole('listitem').filter({ has: this.page.getByRole('img', { name: status }) });
+    const stored = marked('Sent').or(marked('Delivered')).or(marked('Read'));
+    return stored.locator('.text').allTextContents();
+  }
+
+  /** Waits until the conversation consists of exactly these messages, in this order. */
+  async sees(...texts) {
+    await eventually(async () => assert.deepEqual(await this.texts(), texts, `what ${this.name} sees`));
+  }
+
+  /** Waits until an own message is marked so. */
+  async sent(text, status) {
+    await eventually(async () => assert.equal(await this.status(text), status, `“${text}” to ${this.name}`));
+  }
+
+  /** Everything in the page that could be read, also what is not shown. */
+  everything() {
+    return this.page.evaluate(() => document.documentElement.outerHTML);
+  }
+}

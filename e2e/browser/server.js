@@ -1,0 +1,64 @@
+// One server process of the real binary, with a data folder of its own.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { artifact } from './artifacts.js';
+
+const LOG_LINES = 60;
+
+export class Server {
+  /** HOST:PORT; stays the same over restarts. */
+  addr = '127.0.0.1:0';
+  /** The last lines of what it has logged. */
+  log = [];
+
+  #data;
+  #process = null;
+  #killWithUs = () => this.#process?.kill('SIGKILL');
+
+  /** Starts a server with an empty data folder, and answers once it listens. */
+  static async start() {
+    const server = new Server();
+    server.#data = await mkdtemp(join(tmpdir(), 'parley-browser-'));
+    process.once('exit', server.#killWithUs);
+    await server.restart();
+    return server;
+  }
+
+  /** Starts it again, after kill(), on the same port and folder. */
+  async restart() {
+    const args = ['serve', '--dev', '--data', this.#data, '--listen', this.addr, '--log-format', 'json'];
+    const child = spawn(artifact('parley'), args, { stdio: ['ignore', 'inherit', 'pipe'] });
+    this.#process = child;
+    const listening = new Promise((resolve) => {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        this.log = [...this.log, line].slice(-LOG_LINES);
+        const entry = line.startsWith('{') ? JSON.parse(line) : {}; // what --dev greets with is no log line
+        if (entry.msg === 'listening') resolve(entry.addr);
+      });
+    });
+    const ended = once(child, 'exit').then(() => null);
+    this.addr = await Promise.race([listening, ended]);
+    if (!this.addr) throw new Error(`The server ended before it listened:\n${this.log.join('\n')}`);
+  }
+
+  /** Pulls the plug, and answers once the process is gone. */
+  async kill() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Kills it and removes its data. */
+  async close() {
+    await this.kill();
+    process.removeListener('exit', this.#killWithUs);
+    await rm(this.#data, { recursive: true });
+  }
+}

@@ -1,0 +1,110 @@
+// What each story plays on: a browser, a server of its own, and people at it.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { after, test } from 'node:test';
+
+import { chromium } from 'playwright-core';
+
+import { artifact } from './artifacts.js';
+import { Person } from './person.js';
+import { Server } from './server.js';
+
+const STORY_MS = 120_000;
+const DESKTOP = { viewport: { width: 1280, height: 800 } };
+/** So that nothing but the tests talks, and it runs as root and where there is no GPU. */
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** What Chromium itself writes into the console where the server is away. */
+const OUTAGE = /^(WebSocket connection to .* failed|Failed to load resource: net::ERR_)/;
+
+const executablePath = spawnSync('which', ['chromium'], { encoding: 'utf8' }).stdout?.trim();
+const skip = executablePath ? false : 'MISSING: Chromium (Debian: chromium). The browser tests do not run here.';
+if (skip && process.env.CI) throw new Error(skip);
+if (skip) console.error(`################ ${skip}`);
+
+const browser = skip ? null : await chromium.launch({ executablePath, args: FLAGS });
+after(() => browser?.close());
+
+/** A test: `act(stage)` plays it; afterwards no browser may have complained. */
+export function story(title, act) {
+  test(title, { skip, timeout: STORY_MS }, async () => {
+    const stage = new Stage(await Server.start());
+    try {
+      await act(stage);
+      stage.checkComplaints();
+    } catch (error) {
+      await stage.picture(title);
+      throw error;
+    } finally {
+      await stage.close();
+    }
+  });
+}
+
+class Stage {
+  server;
+  /** Whether the server is away at times: then browsers may say so in their consoles. */
+  outage = false;
+
+  #people = [];
+
+  constructor(server) {
+    this.server = server;
+  }
+
+  /** Somebody at a browser of their own, before the page. `options` are Playwright's for a context; addr, where the page is. */
+  async visitor(name, { addr = this.server.addr, ...options } = {}) {
+    const context = await browser.newContext({ ...DESKTOP, ...options });
+    const person = new Person(name, await context.newPage());
+    this.#people.push(person);
+    await person.page.goto(`http://${addr}/`);
+    return person;
+  }
+
+  /** Somebody who is signed in. */
+  async person(name, options) {
+    const person = await this.visitor(name, options);
+    await person.signIn();
+    return person;
+  }
+
+  /** Two people with a direct conversation between them open. */
+  async pair(options) {
+    const [alice, bob] = await Promise.all([this.person('Alice', options), this.person('Bob', options)]);
+    await alice.startDirect('bob');
+    await bob.open('Alice');
+    return [alice, bob];
+  }
+
+  checkComplaints() {
+    for (const { name, complaints } of this.#people) {
+      const unexpected = complaints.filter((complaint) => !this.outage || !OUTAGE.test(complaint));
+      assert.deepEqual(unexpected, [], `complaints of ${name}'s browser`);
+    }
+  }
+
+  /** Keeps what everybody saw when a story failed, and what the server said. */
+  async picture(title) {
+    await mkdir(artifact('.'), { recursive: true });
+    for (const [index, { name, page }] of this.#people.entries()) {
+      const path = artifact(`${title.replaceAll(/\W+/g, '-')} ${index + 1} ${name}.png`);
+      await page.screenshot({ path });
+      console.error(`What ${name} saw: ${path}`);
+    }
+    console.error(`The end of the server's log:\n${this.server.log.join('\n')}`);
+  }
+
+  async close() {
+    for (const { page } of this.#people) await page.context().close();
+    await this.server.close();
+  }
+}
