@@ -153,7 +153,7 @@ func checkNode(node string) error {
 	for _, c := range node {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 		if !letter && !strings.ContainsRune("_-.", c) {
-			return fmt.Errorf("%q holds a character other than letters, digits and _ - .", node)
+			return fmt.Errorf("%q may hold letters, digits, _ - and . only", node)
 		}
 	}
 	return nil
