@@ -24,6 +24,13 @@ import (
 //   - This node is behind H: the session stands above next and waits; the room hears of H, so that it moves even if every hint is lost.
 //   - The room is unbound at the same time: it is dead then, and opened anew.
 
+// admission lets one session into rooms.
+type admission struct {
+	ctx context.Context
+	hub *Hub
+	f   *Follower
+}
+
 // want is a room that a session shall be let into.
 type want struct {
 	place chat.Place
@@ -37,9 +44,9 @@ func wanted(p chat.Place, pos protocol.Seq) *want {
 }
 
 // resumed is a want that goes on after a position, or resets where that cannot be.
-func (h *Hub) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
+func (a admission) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
 	w := wanted(p, min(after, p.Head)+1)
-	w.lag.reset = stale || after > p.Head || p.Head+1 > w.lag.pos+h.replay
+	w.lag.reset = stale || after > p.Head || p.Head+1 > w.lag.pos+a.hub.replay
 	return w
 }
 
@@ -47,28 +54,33 @@ func (h *Hub) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
 // of the Source, or the context's, nothing remains of it and Ready was not called. The caller gives Drained and Close to the Follower; a Drained that
 // comes up before Enter has returned is to be given after.
 func (h *Hub) Enter(ctx context.Context, e *Entry) (*Follower, error) {
+	select {
+	case <-h.position.begun:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	f := &Follower{hub: h, sink: e.Sink, all: e.All}
 	f.index = h.followers.add(f)
 	h.users.add(f) // before the places are read
-	gone, err := h.enter(ctx, f, e)
+	gone, err := admission{ctx, h, f}.enter(e)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	for _, room := range gone {
-		f.push(h.removed(room, protocol.ReasonGone))
+		f.push(room, h.removed(room, protocol.ReasonGone))
 	}
 	f.open(e.Ready)
-	h.settle(f)
+	f.settle()
 	f.kick()
 	return f, nil
 }
 
 // enter attaches the rooms of an Entry and returns those of its Resume that the user may not see.
-func (h *Hub) enter(ctx context.Context, f *Follower, e *Entry) (gone []string, err error) {
+func (a admission) enter(e *Entry) (gone []string, err error) {
 	var places []chat.Place
 	if e.All {
-		if places, err = h.places(ctx, f, nil); err != nil {
+		if places, err = a.places(nil); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +89,7 @@ func (h *Hub) enter(ctx context.Context, f *Follower, e *Entry) (gone []string, 
 		delete(named, p.Room)
 	}
 	if len(named) > 0 {
-		more, err := h.places(ctx, f, slices.Collect(maps.Keys(named)))
+		more, err := a.places(slices.Collect(maps.Keys(named)))
 		if err != nil {
 			return nil, err
 		}
@@ -89,15 +101,16 @@ func (h *Hub) enter(ctx context.Context, f *Follower, e *Entry) (gone []string, 
 	wants := make([]*want, len(places))
 	for i, p := range places {
 		if after, ok := e.Resume[p.Room]; ok {
-			wants[i] = h.resumed(p, after, e.Stale)
+			wants[i] = a.resumed(p, after, e.Stale)
 		} else {
 			wants[i] = wanted(p, p.Head+1)
 		}
 	}
+	f := a.f
 	f.mu.Lock()
 	f.rooms = append(make([]uint32, 0, len(f.rooms)+len(wants)), f.rooms...)
 	f.mu.Unlock()
-	lost, err := h.attach(ctx, f, wants)
+	lost, err := a.attach(wants)
 	return append(slices.Collect(maps.Keys(named)), lost...), err
 }
 
@@ -105,11 +118,11 @@ func (h *Hub) enter(ctx context.Context, f *Follower, e *Entry) (gone []string, 
 // anything of the room is pushed, and returns nil; a room that is followed already is only answered. Otherwise it returns an error and ready was not
 // called: RoomNotFound where the user may not see the room, unavailable when the store cannot be asked.
 func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.Seq, stale bool, ready func(head protocol.Seq)) *protocol.Error {
-	h := f.hub
-	if h.answered(f, room, ready) {
+	if f.answered(room, ready) {
 		return nil
 	}
-	places, err := h.places(ctx, f, []string{room})
+	a := admission{ctx, f.hub, f}
+	places, err := a.places([]string{room})
 	if err != nil {
 		return unavailable()
 	}
@@ -118,10 +131,10 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 	}
 	w := wanted(places[0], places[0].Head+1)
 	if after != nil {
-		w = h.resumed(places[0], *after, stale)
+		w = a.resumed(places[0], *after, stale)
 	}
 	w.lag.held = true
-	lost, err := h.attach(ctx, f, []*want{w})
+	lost, err := a.attach([]*want{w})
 	if err != nil {
 		return unavailable()
 	}
@@ -140,15 +153,15 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 		return nil
 	}
 	r.mu.Unlock()
-	if h.answered(f, room, ready) { // let in by a join in the meantime
+	if f.answered(room, ready) { // let in by a join in the meantime
 		return nil
 	}
 	return protocol.RoomNotFound() // put out again in the meantime
 }
 
 // answered calls ready if the session is in the room.
-func (h *Hub) answered(f *Follower, room string, ready func(protocol.Seq)) bool {
-	r := h.rooms.get(room)
+func (f *Follower) answered(room string, ready func(protocol.Seq)) bool {
+	r := f.hub.rooms.get(room)
 	if r == nil {
 		return false
 	}
@@ -183,9 +196,9 @@ func (f *Follower) Unsubscribe(room string) {
 }
 
 // places asks the Source for what the session's user may follow.
-func (h *Hub) places(ctx context.Context, f *Follower, rooms []string) (places []chat.Place, err error) {
-	err = h.reading(ctx, func() error {
-		places, err = h.source.Places(ctx, f.sink.User(), rooms)
+func (a admission) places(rooms []string) (places []chat.Place, err error) {
+	err = a.hub.reading(a.ctx, func() error {
+		places, err = a.hub.source.Places(a.ctx, a.f.sink.User(), rooms)
 		return err
 	})
 	return places, err
@@ -193,14 +206,21 @@ func (h *Hub) places(ctx context.Context, f *Follower, rooms []string) (places [
 
 var errClosed = errors.New("the session has ended")
 
-// attach lets the session into rooms and returns those that its user has turned out not to see any more.
-func (h *Hub) attach(ctx context.Context, f *Follower, wants []*want) (lost []string, err error) {
+// attach lets the session into rooms and returns those that its user has turned out not to see any more. With an error it is in none of them.
+func (a admission) attach(wants []*want) (lost []string, err error) {
+	defer func() {
+		if err != nil {
+			for _, w := range wants {
+				a.putOut(w)
+			}
+		}
+	}()
 	var doubtful []*want
 	for todo := wants; len(todo) > 0; {
 		var unplaced []*want
 		for _, w := range todo {
-			w.room = h.rooms.open(w.place.Room)
-			switch h.letIn(f, w) {
+			w.room = a.hub.rooms.open(w.place.Room)
+			switch a.letIn(w) {
 			case closedToAll:
 				return nil, errClosed
 			case notPlaced:
@@ -210,7 +230,7 @@ func (h *Hub) attach(ctx context.Context, f *Follower, wants []*want) (lost []st
 			}
 		}
 		if len(unplaced) > 0 {
-			if err := h.bind(ctx, unplaced); err != nil {
+			if err := a.bind(unplaced); err != nil {
 				return nil, err
 			}
 		}
@@ -219,7 +239,7 @@ func (h *Hub) attach(ctx context.Context, f *Follower, wants []*want) (lost []st
 	if len(doubtful) == 0 {
 		return nil, nil
 	}
-	return h.recheck(ctx, f, doubtful)
+	return a.recheck(doubtful)
 }
 
 // letting is how it went to let a session into a room.
@@ -232,8 +252,8 @@ const (
 	closedToAll         // the session has ended
 )
 
-func (h *Hub) letIn(f *Follower, w *want) letting {
-	r := w.room
+func (a admission) letIn(w *want) letting {
+	r, f := w.room, a.f
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.next == 0 || r.dead {
@@ -252,8 +272,11 @@ func (h *Hub) letIn(f *Follower, w *want) letting {
 		f.rooms = append(f.rooms, r.index)
 	case f.ready:
 		return isIn // the fold was first, and it has a stream
-	case member: // the fold was first, but the client counts on its own position
+	case member:
 		r.promote(f.index)
+	}
+	if !f.ready { // what the fold has done with it since it is in the table of users: the place says more, or is looked up again
+		f.held = slices.DeleteFunc(f.held, func(p heldPush) bool { return p.room == r.id })
 	}
 	f.setLag(r, &w.lag)
 	delete(f.past, r.id)
@@ -264,20 +287,21 @@ func (h *Hub) letIn(f *Follower, w *want) letting {
 }
 
 // bind makes hints of the rooms arrive and reads where those rooms stand that have no position on this node yet.
-func (h *Hub) bind(ctx context.Context, wants []*want) error {
+func (a admission) bind(wants []*want) error {
+	h := a.hub
 	ids := make([]string, len(wants))
 	for i, w := range wants {
 		ids[i] = w.room.id
 	}
 	if h.live != nil {
-		if err := h.live.Follow(ctx, ids); err != nil {
+		if err := h.live.Follow(a.ctx, ids); err != nil {
 			h.log.Warn("following rooms at the broker", "rooms", len(ids), "err", err)
 			h.position.suspect()
 		}
 	}
 	var heads map[string]protocol.Seq
-	err := h.reading(ctx, func() (err error) {
-		heads, err = h.source.Heads(ctx, ids)
+	err := h.reading(a.ctx, func() (err error) {
+		heads, err = h.source.Heads(a.ctx, ids)
 		return err
 	})
 	if err != nil {
@@ -299,7 +323,7 @@ func (h *Hub) place(r *room, head protocol.Seq) {
 				if seq <= head {
 					delete(r.more.early, seq)
 					if e.change != nil {
-						h.oldNews(r, seq, e.change)
+						h.news.old(r, seq, e.change)
 					}
 				}
 			}
@@ -310,12 +334,12 @@ func (h *Hub) place(r *room, head protocol.Seq) {
 }
 
 // recheck looks again whether the user may see rooms that they were let into by a place from before the last change of who may.
-func (h *Hub) recheck(ctx context.Context, f *Follower, wants []*want) (lost []string, err error) {
+func (a admission) recheck(wants []*want) (lost []string, err error) {
 	ids := make([]string, len(wants))
 	for i, w := range wants {
 		ids[i] = w.place.Room
 	}
-	places, err := h.places(ctx, f, ids)
+	places, err := a.places(ids)
 	if err != nil {
 		return nil, err
 	}
@@ -324,35 +348,54 @@ func (h *Hub) recheck(ctx context.Context, f *Follower, wants []*want) (lost []s
 		now[p.Room] = p
 	}
 	for _, w := range wants {
-		if p, ok := now[w.place.Room]; ok && (p.JoinedSeq != 0 || w.place.JoinedSeq == 0) {
-			h.reconsider(f, w, p)
-		} else if h.putOut(f, w) {
+		p, visible := now[w.place.Room]
+		left := !visible || w.place.JoinedSeq != 0 && p.JoinedSeq != w.place.JoinedSeq
+		rejoined := left && p.JoinedSeq != 0
+		switch {
+		case !left || rejoined && a.f.followsKind(p.Kind):
+			a.reconsider(w, p, rejoined)
+		case a.putOut(w):
 			lost = append(lost, w.place.Room)
+			if rejoined {
+				a.f.joined(p.Room, p.JoinedSeq)
+			}
 		}
 	}
 	return lost, nil
 }
 
-// reconsider takes a newer place for a want; one who has joined since stands at that.
-func (h *Hub) reconsider(f *Follower, w *want, p chat.Place) {
-	r := w.room
+// reconsider takes a newer place for a want. Who has joined since is told so; who had left before that begins anew.
+func (a admission) reconsider(w *want, p chat.Place, rejoined bool) {
+	r, f := w.room, a.f
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lag[r.index] != &w.lag {
+	if f.behindIn(r) != &w.lag {
 		return // the fold knows better
 	}
+	if rejoined {
+		f.push(r.id, a.hub.removed(r.id, protocol.ReasonGone))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	w.lag.known = max(w.lag.known, p.Head)
-	if p.JoinedSeq > w.place.Head {
-		w.lag.pos, w.lag.reset, w.lag.announce = p.JoinedSeq, false, true
+	if p.JoinedSeq != w.place.JoinedSeq {
 		r.promote(f.index)
+		w.lag.announce = true
+	}
+	if rejoined {
+		w.lag.pos, w.lag.reset = p.JoinedSeq, false
 	}
 }
 
+// followsKind reports whether the session follows rooms of a kind because its user is a member.
+func (f *Follower) followsKind(k protocol.Kind) bool { return f.all && k != protocol.Live }
+
 // putOut takes the session out where it still stands as the want let it in.
-func (h *Hub) putOut(f *Follower, w *want) bool {
-	r := w.room
+func (a admission) putOut(w *want) bool {
+	r, f := w.room, a.f
+	if r == nil {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return f.behindIn(r) == &w.lag && f.leave(r)

@@ -16,49 +16,67 @@ const (
 	pageBytes  = 256 << 10 // of one read of the ring
 )
 
-// catchUp looks into what the user has joined and brings the session live in every room, in the one goroutine that a session has for it. It ends when
-// nothing is left that it could do now: the rest waits for Drained, or for rooms to move.
-func (h *Hub) catchUp(ctx context.Context, f *Follower) {
+// catchUp brings one session live in every room, and looks into what its user has joined. A session has one at a time, in a goroutine that ends when
+// nothing is left that could be done now: the rest waits for Drained, or for rooms to move.
+type catchUp struct {
+	ctx context.Context
+	hub *Hub
+	f   *Follower
+}
+
+// run catches up until there is nothing more to do.
+func (c catchUp) run() {
 	retry := retryFirst
 	for {
-		err := h.catchUpOnce(ctx, f)
-		if err != nil && ctx.Err() == nil {
-			h.log.Warn("catching up", "session", f.sink.ID(), "err", err)
-			pause(ctx, retry)
+		err := c.once()
+		if err != nil && c.ctx.Err() == nil {
+			c.hub.log.Warn("catching up", "session", c.f.sink.ID(), "err", err)
+			pause(c.ctx, retry)
 			retry = min(2*retry, retryLast)
 			continue
 		}
-		f.mu.Lock()
-		if !f.again || f.closed || ctx.Err() != nil {
-			f.catching = false
-			f.cancel()
-			f.cancel = nil
-			f.mu.Unlock()
+		if c.f.caughtUp() {
 			return
 		}
-		f.again = false
-		f.mu.Unlock()
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// pause is false when the context ended before.
+func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+		return false
 	case <-t.C:
+		return true
 	}
 }
 
-func (h *Hub) catchUpOnce(ctx context.Context, f *Follower) error {
-	if err := h.lookIntoJoins(ctx, f); err != nil {
+// caughtUp ends the catch-up unless it was asked to look again.
+func (f *Follower) caughtUp() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.again && !f.closed {
+		f.again = false
+		return false
+	}
+	f.catching = false
+	f.cancel()
+	f.cancel = nil
+	return true
+}
+
+// once goes over everything that there is to do.
+func (c catchUp) once() error {
+	if err := c.lookIntoJoins(); err != nil {
 		return err
 	}
-	for _, r := range f.lagging() {
+	for _, r := range c.f.lagging() {
 		for {
-			s := h.step(f, r)
+			s := c.f.step(r)
 			if s.announce {
-				if err := h.announce(ctx, f, r, s.lag); err != nil {
+				if err := c.announce(r, s.lag); err != nil {
 					return err
 				}
 				continue
@@ -66,11 +84,11 @@ func (h *Hub) catchUpOnce(ctx context.Context, f *Follower) error {
 			if s.until == 0 {
 				break // live, out, or not to be brought further now
 			}
-			run, err := h.page(ctx, r, s)
+			run, err := c.page(r, s)
 			if err != nil {
 				return err
 			}
-			if !h.replayed(f, r, s, run) {
+			if !c.replay(r, s, run) {
 				return nil // the session has no room: Drained begins anew
 			}
 		}
@@ -90,9 +108,9 @@ func (f *Follower) lagging() []*room {
 }
 
 // settle makes a session live wherever it has missed nothing, without any reading.
-func (h *Hub) settle(f *Follower) {
+func (f *Follower) settle() {
 	for _, r := range f.lagging() {
-		h.step(f, r)
+		f.step(r)
 	}
 }
 
@@ -106,7 +124,8 @@ type step struct {
 }
 
 // step does what can be done at once and says what is to be read.
-func (h *Hub) step(f *Follower, r *room) step {
+func (f *Follower) step(r *room) step {
+	h := f.hub
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := f.behindIn(r)
@@ -118,37 +137,39 @@ func (h *Hub) step(f *Follower, r *room) step {
 	}
 	missed := max(l.pos, l.known+1) // what was missed up to known has been judged when it was let in
 	switch {
-	case l.reset || r.next > missed+h.replay:
-		h.counters.resets.Add(1)
-		f.push(h.push(protocol.SignalReset, r.id, "", protocol.ResetData{Head: r.next - 1}))
-		h.goLive(f, r)
-	case l.pos == r.next:
-		h.goLive(f, r)
-	case l.pos > r.next:
+	case l.pos > r.next || l.reset && l.known >= r.next: // this node is behind what the session has seen
 		m := r.busy()
 		m.ahead = append(m.ahead, f.index)
-		h.arrive(r, &arrival{kind: arrivedHead, seq: l.pos - 1})
+		h.arrive(r, &arrival{kind: arrivedHead, seq: max(l.pos-1, l.known)})
+	case l.reset || r.next > missed+h.replay:
+		h.counters.resets.Add(1)
+		f.push(r.id, h.push(protocol.SignalReset, r.id, "", protocol.ResetData{Head: r.next - 1}))
+		f.goLive(r)
+	case l.pos == r.next:
+		f.goLive(r)
 	default:
 		return step{lag: l, from: l.pos, until: r.next, erasures: r.erasures}
 	}
 	return step{}
 }
 
-func (h *Hub) goLive(f *Follower, r *room) {
+// goLive ends the session's lag in a room. Called with r.mu held.
+func (f *Follower) goLive(r *room) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.clearLag(r)
 }
 
 // page reads the beginning of a step's events, from memory where they are there. What is no longer kept is left out.
-func (h *Hub) page(ctx context.Context, r *room, s step) ([]*entry, error) {
+func (c catchUp) page(r *room, s step) ([]*entry, error) {
+	h := c.hub
 	if run := h.recent.read(r, s.from, pageBytes); run != nil {
 		return run, nil
 	}
 	var found []*chat.Event
-	err := h.reading(ctx, func() (err error) {
+	err := h.reading(c.ctx, func() (err error) {
 		limit := min(s.until-s.from, pageEvents)
-		found, err = h.source.Events(ctx, r.id, s.from-1, int(limit))
+		found, err = h.source.Events(c.ctx, r.id, s.from-1, int(limit))
 		return err
 	})
 	if err != nil {
@@ -161,9 +182,9 @@ func (h *Hub) page(ctx context.Context, r *room, s step) ([]*entry, error) {
 	return run, nil
 }
 
-// replayed offers a page; false when the session had no room for all of it. It offers under the room's lock, so that nothing can come between: neither
+// replay offers a page; false when the session had no room for all of it. It offers under the room's lock, so that nothing can come between: neither
 // an event, nor a removal, nor the erasure of what was read.
-func (h *Hub) replayed(f *Follower, r *room, s step, run []*entry) bool {
+func (c catchUp) replay(r *room, s step, run []*entry) bool {
 	for i, e := range run {
 		if e.seq >= s.until {
 			run = run[:i]
@@ -171,19 +192,21 @@ func (h *Hub) replayed(f *Follower, r *room, s step, run []*entry) bool {
 		}
 	}
 	if len(run) == 0 || run[0].seq != s.from {
-		return h.trimmed(f, r, s)
+		c.trimmed(r, s)
+		return true
 	}
 	all := true
-	h.batches(run, func(b *Batch, of []*entry) bool {
+	c.hub.batches(run, func(b *Batch, of []*entry) bool {
 		var on bool
-		all, on = h.replayBatch(f, r, s, b, of)
+		all, on = c.replayBatch(r, s, b, of)
 		return on
 	})
 	return all
 }
 
 // replayBatch offers one batch of a page: fits is false when there was no room, on when the next may follow.
-func (h *Hub) replayBatch(f *Follower, r *room, s step, b *Batch, of []*entry) (fits, on bool) {
+func (c catchUp) replayBatch(r *room, s step, b *Batch, of []*entry) (fits, on bool) {
+	h, f := c.hub, c.f
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.behindIn(r) != s.lag || s.lag.pos != of[0].seq || r.erasures != s.erasures {
@@ -204,30 +227,29 @@ func (h *Hub) replayBatch(f *Follower, r *room, s step, b *Batch, of []*entry) (
 }
 
 // trimmed resets a session whose next events the room does not keep any more.
-func (h *Hub) trimmed(f *Follower, r *room, s step) bool {
+func (c catchUp) trimmed(r *room, s step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f.behindIn(r) == s.lag {
-		f.mu.Lock()
+	if c.f.behindIn(r) == s.lag {
+		c.f.mu.Lock()
 		s.lag.reset = true
-		f.mu.Unlock()
+		c.f.mu.Unlock()
 	}
-	return true
 }
 
 // announce pushes room.added, before which nothing of the room was pushed.
-func (h *Hub) announce(ctx context.Context, f *Follower, r *room, l *lag) error {
-	b, err := h.added(ctx, r.id)
+func (c catchUp) announce(r *room, l *lag) error {
+	b, err := c.added(r.id)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f.behindIn(r) == l {
-		f.push(b)
-		f.mu.Lock()
+	if c.f.behindIn(r) == l {
+		c.f.sink.Push(b)
+		c.f.mu.Lock()
 		l.announce = false
-		f.mu.Unlock()
+		c.f.mu.Unlock()
 	}
 	return nil
 }
@@ -235,10 +257,10 @@ func (h *Hub) announce(ctx context.Context, f *Follower, r *room, l *lag) error 
 var errNoRoom = errors.New("a room that has members does not exist")
 
 // added is a room.added.
-func (h *Hub) added(ctx context.Context, id string) (*Batch, error) {
+func (c catchUp) added(id string) (*Batch, error) {
 	var room *protocol.Room
-	err := h.reading(ctx, func() (err error) {
-		room, err = h.source.Room(ctx, id)
+	err := c.hub.reading(c.ctx, func() (err error) {
+		room, err = c.hub.source.Room(c.ctx, id)
 		return err
 	})
 	if err == nil && room == nil {
@@ -247,13 +269,13 @@ func (h *Hub) added(ctx context.Context, id string) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.push(protocol.SignalRoomAdded, id, "", protocol.RoomAddedData{Room: *room}), nil
+	return c.hub.push(protocol.SignalRoomAdded, id, "", protocol.RoomAddedData{Room: *room}), nil
 }
 
 // lookIntoJoins asks the store about rooms that the user is said to have joined: the session is let into those that it follows, from the event that made
 // its user a member, and told of the others.
-func (h *Hub) lookIntoJoins(ctx context.Context, f *Follower) error {
-	joins := f.takeJoins()
+func (c catchUp) lookIntoJoins() error {
+	joins := c.f.takeJoins()
 	if len(joins) == 0 {
 		return nil
 	}
@@ -261,10 +283,10 @@ func (h *Hub) lookIntoJoins(ctx context.Context, f *Follower) error {
 	for room := range joins {
 		rooms = append(rooms, room)
 	}
-	err := h.followJoined(ctx, f, rooms)
-	if err != nil && ctx.Err() == nil {
+	err := c.followJoined(rooms)
+	if err != nil && c.ctx.Err() == nil {
 		for room, seq := range joins {
-			f.joined(room, seq)
+			c.f.joined(room, seq)
 		}
 	}
 	return err
@@ -284,8 +306,9 @@ func (f *Follower) takeJoins() map[string]protocol.Seq {
 	return joins
 }
 
-func (h *Hub) followJoined(ctx context.Context, f *Follower, rooms []string) error {
-	places, err := h.places(ctx, f, rooms)
+func (c catchUp) followJoined(rooms []string) error {
+	f, a := c.f, admission{c.ctx, c.hub, c.f}
+	places, err := a.places(rooms)
 	if err != nil {
 		return err
 	}
@@ -294,22 +317,22 @@ func (h *Hub) followJoined(ctx context.Context, f *Follower, rooms []string) err
 		if p.JoinedSeq == 0 || !f.isNews(p) {
 			continue
 		}
-		if f.all && p.Kind != protocol.Live {
+		if f.followsKind(p.Kind) {
 			w := wanted(p, p.JoinedSeq)
 			w.lag.announce = true
 			wants = append(wants, w)
 			continue
 		}
-		b, err := h.added(ctx, p.Room)
+		b, err := c.added(p.Room)
 		if err != nil {
 			return err
 		}
-		f.push(b)
+		f.push(p.Room, b)
 		f.mu.Lock()
 		f.forget(p.Room, p.JoinedSeq)
 		f.mu.Unlock()
 	}
-	_, err = h.attach(ctx, f, wants)
+	_, err = a.attach(wants)
 	return err
 }
 

@@ -43,7 +43,7 @@ func (p *pass) over(r *room) {
 	}
 	p.flush()
 	for _, s := range p.signals {
-		p.hub.signal(r, s)
+		p.signal(s)
 	}
 	clear(p.signals)
 	p.signals = p.signals[:0]
@@ -60,7 +60,7 @@ func (p *pass) arrival(a *arrival) {
 		r.hear(a.seq)
 	case arrivedNews:
 		if r.dead || a.seq < r.next || r.next == 0 {
-			p.hub.oldNews(r, a.seq, a.change)
+			p.hub.news.old(r, a.seq, a.change)
 		} else {
 			r.hear(a.seq)
 		}
@@ -93,7 +93,7 @@ func (p *pass) event(e *entry) {
 	switch {
 	case r.dead || r.next != 0 && e.seq < r.next:
 		if e.change != nil {
-			p.hub.oldNews(r, e.seq, e.change)
+			p.hub.news.old(r, e.seq, e.change)
 		}
 	case r.next != 0 && e.seq == r.next:
 		p.out(e)
@@ -127,14 +127,14 @@ func (p *pass) out(e *entry) {
 		r.changed = e.seq
 		if len(e.change.joined) > 0 {
 			p.flush()
-			p.hub.join(r, e.seq, e.change.joined)
+			p.join(e.seq, e.change.joined)
 		}
 	}
 	p.run = append(p.run, e)
 	r.next = e.seq + 1
 	if e.change != nil && (e.change.deleted || len(e.change.left) > 0) {
 		p.flush()
-		p.hub.leave(r, e.seq, e.change)
+		p.leave(e.seq, e.change)
 	}
 	if e.erases {
 		p.flush()

@@ -27,7 +27,7 @@ type Follower struct {
 	lag      map[uint32]*lag         // of those, the ones in which it is not live
 	joins    map[string]protocol.Seq // rooms that its user has joined, by an event that the catch-up has still to look into
 	past     map[string]protocol.Seq // rooms that it is not in: joins up to this seq are nothing new
-	held     []*Batch                // pushes that wait for Ready
+	held     []heldPush              // pushes that wait for Ready
 	cancel   context.CancelFunc      // ends the catch-up
 	ready    bool                    // Ready was called
 	closed   bool
@@ -43,6 +43,11 @@ type lag struct {
 	announce bool         // room.added comes first
 	reset    bool         // the position is no good: reset comes next
 	held     bool         // the reply to room.subscribe comes first
+}
+
+type heldPush struct {
+	room  string
+	batch *Batch
 }
 
 // users are the sessions on this node by user.
@@ -203,15 +208,15 @@ func (f *Follower) leave(r *room) bool {
 	return ok
 }
 
-// push queues a batch that must not be lost; before Ready it waits.
-func (f *Follower) push(b *Batch) {
+// push queues a batch about a room that must not be lost; before Ready it waits.
+func (f *Follower) push(room string, b *Batch) {
 	f.mu.Lock()
 	if f.closed {
 		f.mu.Unlock()
 		return
 	}
 	if !f.ready {
-		f.held = append(f.held, b)
+		f.held = append(f.held, heldPush{room, b})
 		f.mu.Unlock()
 		return
 	}
@@ -231,8 +236,8 @@ func (f *Follower) open(ready func()) {
 		if len(held) == 0 {
 			return
 		}
-		for _, b := range held {
-			f.sink.Push(b)
+		for _, p := range held {
+			f.sink.Push(p.batch)
 		}
 	}
 }
@@ -272,6 +277,6 @@ func (f *Follower) kick() {
 	default:
 		var ctx context.Context
 		ctx, f.cancel = context.WithCancel(f.hub.life.ctx)
-		f.catching = f.hub.spawn(func(context.Context) { f.hub.catchUp(ctx, f) })
+		f.catching = f.hub.spawn(func(context.Context) { catchUp{ctx, f.hub, f}.run() })
 	}
 }

@@ -65,6 +65,7 @@ type Hub struct {
 	queue     queue
 	workers   int
 	agenda    agenda
+	news      news
 	receipts  receipts
 	typing    typing
 	position  position
@@ -74,7 +75,7 @@ type Hub struct {
 	life      life
 }
 
-// New makes a Hub; nothing runs before Start, but events may be committed and sessions may enter.
+// New makes a Hub. Before Start nothing runs, and Enter waits.
 func New(o Options) *Hub {
 	h := &Hub{
 		source: o.Source, live: o.Live, node: o.Node, epoch: o.Epoch, wire: o.Wire, now: o.Now, log: o.Log,
@@ -102,9 +103,10 @@ func New(o Options) *Hub {
 	}
 	h.queue.some.L = &h.queue.mu
 	h.agenda = agenda{now: h.now, wake: make(chan struct{}, 1)}
+	h.news = news{hub: h, peers: map[string]*peer{}}
 	h.receipts = receipts{hub: h, gathered: map[audience]*gathering{}}
 	h.typing = typing{hub: h, active: map[typist]*activity{}, sessions: map[string]map[typist]struct{}{}}
-	h.position = position{changed: make(chan struct{}, 1), sessions: o.Sessions}
+	h.position = position{hub: h, sessionsChanged: make(chan struct{}, 1), begun: make(chan struct{}), sessions: o.Sessions}
 	if h.position.sessions == nil {
 		h.position.sessions = func() {}
 	}
@@ -123,8 +125,8 @@ func (h *Hub) Start(ctx context.Context) {
 		h.spawn(func(context.Context) { h.work() })
 	}
 	h.spawn(h.agenda.run)
-	h.spawn(h.keepPosition)
-	h.spawn(h.tellSessions)
+	h.spawn(h.position.keep)
+	h.spawn(h.position.tellSessions)
 }
 
 // Stop ends all work and returns when no goroutine of the Hub is left. Sessions are told nothing. It may be called twice.
@@ -181,14 +183,14 @@ func (h *Hub) committed(e *chat.Event) {
 	if h.live != nil {
 		h.live.Publish(e.Room, appendEvent(h.envelope(kindEvent, len(n.frame)+64), n))
 		if n.change != nil && !n.change.deleted {
-			h.live.Broadcast(appendNews(h.envelope(kindNews, 256), e.Room, n.seq, n.change))
+			h.news.tell(e.Room, n.seq, n.change)
 		}
 	}
 	switch {
 	case r != nil:
 		h.arriveEvent(r, n)
 	case n.change != nil:
-		h.news(e.Room, n.seq, n.change)
+		h.news.apply(e.Room, n.seq, n.change)
 	}
 }
 

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -233,10 +234,10 @@ func TestSlowSessionsAreCaughtUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, newStore(), delivery.Options{Replay: 100}).start()
 		room := n.create(protocol.Group, "alice", "bob")
-		reads := false
+		var reads atomic.Bool
 		slow := newSink("s1", "alice")
 		slow.bound = 600
-		slow.read = func() (time.Duration, bool) { return 100 * time.Millisecond, reads }
+		slow.read = func() (time.Duration, bool) { return 100 * time.Millisecond, reads.Load() }
 		n.enterWith(slow, delivery.Entry{All: true})
 		quick, _ := n.enter("s2", "bob")
 		for range 50 {
@@ -247,15 +248,15 @@ func TestSlowSessionsAreCaughtUp(t *testing.T) {
 		if got := len(slow.seqs(room)); got >= 50 {
 			t.Fatalf("the slow one was given %d events", got)
 		}
-		reads = true
+		reads.Store(true)
 		time.Sleep(10 * time.Second)
 		want(t, "the slow one in the end", slow.seqs(room), quick.seqs(room))
-		reads = false
+		reads.Store(false)
 		for range 150 {
 			n.send(room, 1)
 			settle()
 		}
-		reads = true
+		reads.Store(true)
 		time.Sleep(10 * time.Second)
 		story := slow.story(room)
 		want(t, "too far behind", story[len(story)-1], any("reset"))

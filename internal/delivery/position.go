@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"math"
 	"sync/atomic"
@@ -28,8 +27,10 @@ const (
 
 // position is what a Hub knows about how well the broker serves it.
 type position struct {
-	sessions func()
-	changed  chan struct{} // of size 1: sessions may have changed
+	hub             *Hub
+	sessions        func()
+	sessionsChanged chan struct{} // of size 1
+	begun           chan struct{} // closed when there is a position to ask from: what is lost from then on is found
 
 	sent, answered atomic.Uint64 // numbers of the last probe sent and of the last that came back
 	suspected      atomic.Bool   // a sign of trouble since the last round
@@ -57,11 +58,23 @@ func (p *position) heard(n uint64) {
 func (p *position) healthy() bool { return p.answered.Load()+1 >= p.sent.Load() }
 
 // keepPosition does the rounds until the context ends.
-func (h *Hub) keepPosition(ctx context.Context) {
+func (p *position) keep(ctx context.Context) {
+	for p.hub.live != nil {
+		c, err := p.hub.source.Changed(ctx, "")
+		if err == nil {
+			p.since, p.older = c.Position, c.Position
+			break
+		}
+		p.hub.log.Warn("reading the store's position", "err", err)
+		if !pause(ctx, retryFirst) {
+			return
+		}
+	}
+	close(p.begun)
 	tick := time.NewTicker(roundEvery)
 	defer tick.Stop()
 	for n := 1; ; n++ {
-		h.round(ctx, n)
+		p.round(ctx, n)
 		select {
 		case <-ctx.Done():
 			return
@@ -70,51 +83,46 @@ func (h *Hub) keepPosition(ctx context.Context) {
 	}
 }
 
-func (h *Hub) round(ctx context.Context, n int) {
+func (p *position) round(ctx context.Context, n int) {
 	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
-	p := &h.position
+	h := p.hub
 	if h.live != nil {
 		back := p.answered.Load() == p.sent.Load()
-		h.live.Broadcast(binary.AppendUvarint(h.envelope(kindProbe, 10), p.sent.Add(1)))
+		h.live.Broadcast(appendProbe(h.envelope(kindProbe, 20), p.sent.Add(1), h.news.count()))
 		if p.suspected.Swap(false) || !back {
 			p.trouble = 2
 		}
-		if err := h.inquire(ctx, n); err != nil && ctx.Err() == nil {
+		if err := p.inquire(ctx, n); err != nil && ctx.Err() == nil {
 			h.log.Warn("asking what has changed", "err", err)
 		}
 	}
-	if err := h.compare(ctx, n); err != nil && ctx.Err() == nil {
+	if err := p.compare(ctx, n); err != nil && ctx.Err() == nil {
 		h.log.Warn("comparing rooms with the store", "err", err)
 	}
 	if n%sessionRounds == 0 {
-		poke(p.changed)
+		poke(p.sessionsChanged)
 	}
 }
 
 // inquire asks what has changed while there is trouble, and otherwise keeps a position from which to ask.
-func (h *Hub) inquire(ctx context.Context, n int) error {
-	p := &h.position
-	if p.trouble == 0 || p.older == "" {
-		if n%rememberEvery == 0 || p.older == "" {
-			c, err := h.source.Changed(ctx, "")
-			if err != nil {
-				p.suspect()
-				return err
-			}
-			p.older, p.since = p.since, c.Position
-			if p.older == "" {
-				p.older = p.since
-			}
+func (p *position) inquire(ctx context.Context, n int) error {
+	if p.trouble == 0 {
+		if n%rememberEvery != 0 {
+			return nil
 		}
-		return nil
+		c, err := p.hub.source.Changed(ctx, "")
+		if err == nil {
+			p.older, p.since = p.since, c.Position
+		}
+		return err
 	}
 	for {
-		c, err := h.source.Changed(ctx, p.older)
+		c, err := p.hub.source.Changed(ctx, p.older)
 		if err != nil {
 			return err
 		}
-		h.changed(c)
+		p.changed(c)
 		p.older, p.since = c.Position, c.Position
 		if !c.More {
 			p.trouble--
@@ -124,7 +132,8 @@ func (h *Hub) inquire(ctx context.Context, n int) error {
 }
 
 // changed takes what the store says has changed.
-func (h *Hub) changed(c *Changes) {
+func (p *position) changed(c *Changes) {
+	h := p.hub
 	for room, head := range c.Heads {
 		if r := h.rooms.get(room); r != nil {
 			h.arrive(r, &arrival{kind: arrivedHead, seq: head})
@@ -139,16 +148,16 @@ func (h *Hub) changed(c *Changes) {
 	}
 	h.receipts.moved(c.Cursors, false)
 	if c.Sessions {
-		poke(h.position.changed)
+		poke(p.sessionsChanged)
 	}
 }
 
 // compare compares the next part of the rooms with the store, and unbinds rooms in which nobody has been for a while.
-func (h *Hub) compare(ctx context.Context, n int) error {
+func (p *position) compare(ctx context.Context, n int) error {
 	var errs []error
 	var idle []*room
 	var followed []headed
-	p := &h.position
+	h := p.hub
 	_, top := h.rooms.slab.count()
 	part := n % compareRounds
 	for end := uint32(uint64(top) * uint64(part+1) / compareRounds); p.at < end; {
@@ -165,15 +174,15 @@ func (h *Hub) compare(ctx context.Context, n int) error {
 		}
 		r.mu.Unlock()
 		if len(followed) == compareRooms {
-			errs = append(errs, h.compareHeads(ctx, followed))
+			errs = append(errs, p.compareHeads(ctx, followed))
 			followed = followed[:0]
 		}
 	}
-	errs = append(errs, h.compareHeads(ctx, followed))
+	errs = append(errs, p.compareHeads(ctx, followed))
 	if part == compareRounds-1 {
 		p.at = 0
 	}
-	return errors.Join(append(errs, h.unbind(ctx, idle))...)
+	return errors.Join(append(errs, p.unbind(ctx, idle))...)
 }
 
 // headed is a room as of some next.
@@ -183,7 +192,7 @@ type headed struct {
 }
 
 // compareHeads tells rooms of the heads that the store has, where they have not come as far.
-func (h *Hub) compareHeads(ctx context.Context, rooms []headed) error {
+func (p *position) compareHeads(ctx context.Context, rooms []headed) error {
 	if len(rooms) == 0 {
 		return nil
 	}
@@ -191,20 +200,21 @@ func (h *Hub) compareHeads(ctx context.Context, rooms []headed) error {
 	for i, r := range rooms {
 		ids[i] = r.room.id
 	}
-	heads, err := h.source.Heads(ctx, ids)
+	heads, err := p.hub.source.Heads(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for _, r := range rooms {
 		if head := heads[r.room.id]; head >= r.next {
-			h.arrive(r.room, &arrival{kind: arrivedHead, seq: head})
+			p.hub.arrive(r.room, &arrival{kind: arrivedHead, seq: head})
 		}
 	}
 	return nil
 }
 
 // unbind lets go of rooms in which nobody is. Who comes back while it does finds the room bound and relies on it: such a room is bound anew.
-func (h *Hub) unbind(ctx context.Context, rooms []*room) error {
+func (p *position) unbind(ctx context.Context, rooms []*room) error {
+	h := p.hub
 	if len(rooms) == 0 {
 		return nil
 	}
@@ -236,19 +246,19 @@ func (h *Hub) unbind(ctx context.Context, rooms []*room) error {
 		ids[i] = r.room.id
 	}
 	if err := h.live.Follow(ctx, ids); err != nil {
-		h.position.suspect()
+		p.suspect()
 	}
-	return h.compareHeads(ctx, back)
+	return p.compareHeads(ctx, back)
 }
 
 // tellSessions calls Options.Sessions whenever there is reason to, until the context ends.
-func (h *Hub) tellSessions(ctx context.Context) {
+func (p *position) tellSessions(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-h.position.changed:
-			h.position.sessions()
+		case <-p.sessionsChanged:
+			p.sessions()
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (c *receipts) tell(to audience) {
 	if len(local) > 0 && h.live != nil {
 		h.live.Publish(to.room, appendReceipts(h.envelope(kindReceipts, 64*len(local)), to.user != "", local))
 	}
-	h.signalTo(to.room, &signal{batch: h.receiptsWithout(to.room, all, ""), only: to.user, rows: all})
+	h.signalIn(to.room, &signal{batch: h.receiptsWithout(to.room, all, ""), only: to.user, rows: all})
 }
 
 // forget lets go of an audience that has been quiet.

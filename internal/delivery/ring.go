@@ -40,13 +40,13 @@ func (c *recent) keep(r *room, run []*entry) {
 	}
 	c.rings[r] = append(ring, run...)
 	for c.bytes > c.budget {
-		e := c.oldest
-		c.unlink(e)
-		if rest := c.rings[e.room]; len(rest) > 1 {
-			rest[0] = nil
-			c.rings[e.room] = rest[1:]
+		from := c.oldest.room
+		c.unlink(c.oldest)
+		if ring := c.rings[from]; len(ring) > 1 {
+			ring[0] = nil
+			c.rings[from] = ring[1:]
 		} else {
-			delete(c.rings, e.room)
+			delete(c.rings, from)
 		}
 	}
 }

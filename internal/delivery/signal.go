@@ -13,15 +13,16 @@ type signal struct {
 	rows   []chat.CursorRow // receipts: what the batch tells; the session that reported a row is told of the others
 }
 
-// signal offers a signal to the members' sessions in the room. Called with r.mu held.
-func (h *Hub) signal(r *room, s *signal) {
+// signal offers a signal to the members' sessions in the room. Called with the room's lock held.
+func (p *pass) signal(s *signal) {
+	h, r := p.hub, p.room
 	if s.only != "" {
 		for _, f := range h.users.of(s.only) {
 			f.mu.Lock()
 			in := f.in(r)
 			f.mu.Unlock()
 			if in {
-				h.signalOne(r, s, f)
+				p.signalTo(f, s)
 			}
 		}
 		return
@@ -29,12 +30,13 @@ func (h *Hub) signal(r *room, s *signal) {
 	for _, i := range r.followers {
 		f := h.followers.get(i)
 		if s.except == "" || f.sink.User() != s.except {
-			h.signalOne(r, s, f)
+			p.signalTo(f, s)
 		}
 	}
 }
 
-func (h *Hub) signalOne(r *room, s *signal, f *Follower) {
+func (p *pass) signalTo(f *Follower, s *signal) {
+	h, r := p.hub, p.room
 	if f.behind.Load() != 0 && f.behindIn(r) != nil {
 		return
 	}
@@ -64,9 +66,20 @@ func (h *Hub) receiptsWithout(room string, rows []chat.CursorRow, session string
 	return h.push(protocol.SignalReceipt, room, "", data)
 }
 
-// signalTo leaves a signal for a room's worker, if the room is followed here.
-func (h *Hub) signalTo(room string, s *signal) {
+// signalIn leaves a signal for a room's worker, if the room is followed here.
+func (h *Hub) signalIn(room string, s *signal) {
 	if r := h.rooms.get(room); r != nil {
 		h.arrive(r, &arrival{kind: arrivedSignal, signal: s})
 	}
+}
+
+// removed is a room.removed.
+func (h *Hub) removed(room string, reason protocol.LeaveReason) *Batch {
+	return h.push(protocol.SignalRoomRemoved, room, "", protocol.RoomRemovedData{Reason: reason})
+}
+
+// push encodes a signal.
+func (h *Hub) push(name protocol.Name, room, user string, data any) *Batch {
+	frame := protocol.AppendSignal(nil, name, room, user, data)
+	return &Batch{Frames: frame, Wire: h.wire(frame)}
 }

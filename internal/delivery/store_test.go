@@ -36,6 +36,13 @@ type logged struct {
 	deleted   bool
 	redacted  map[protocol.Seq]bool
 	first     protocol.Seq // the oldest event that is kept
+	erased    map[erasure]bool
+}
+
+// erasure is a message whose deletion one node has applied.
+type erasure struct {
+	node   int
+	target protocol.Seq
 }
 
 type member struct {

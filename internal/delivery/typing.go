@@ -126,5 +126,5 @@ func (t *typing) here(who typist, active bool) {
 	if active {
 		data.ExpiresMS = typingLasts.Milliseconds()
 	}
-	t.hub.signalTo(who.room, &signal{batch: t.hub.push(protocol.SignalTyping, who.room, who.user, data), except: who.user})
+	t.hub.signalIn(who.room, &signal{batch: t.hub.push(protocol.SignalTyping, who.room, who.user, data), except: who.user})
 }

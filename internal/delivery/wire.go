@@ -20,9 +20,9 @@ const (
 	kindEvent    kind = 1 + iota // to the room: seq, erases and deleted as bits, reason, joined, left, and the rest is the frame
 	kindReceipts                 // to the room: whether private, and rows to the end: user, session, delivered, read
 	kindTyping                   // to the room: user, whether active
-	kindNews                     // to everyone: room, seq, reason, joined, left
+	kindNews                     // to everyone: its number, room, seq, reason, joined, left
 	kindSessions                 // to everyone: nothing
-	kindProbe                    // to everyone, meant for the sender itself: its number
+	kindProbe                    // to everyone: its number, meant for the sender itself, and how much news the sender has sent
 )
 
 const (
@@ -75,11 +75,15 @@ func appendEvent(b []byte, e *entry) []byte {
 	return append(b, e.frame...)
 }
 
-func appendNews(b []byte, room string, seq protocol.Seq, c *change) []byte {
-	b = appendString(b, room)
+func appendNews(b []byte, number uint64, room string, seq protocol.Seq, c *change) []byte {
+	b = appendString(binary.AppendUvarint(b, number), room)
 	b = binary.AppendUvarint(b, seq)
 	b = appendString(b, string(c.reason))
 	return appendList(appendList(b, c.joined), c.left)
+}
+
+func appendProbe(b []byte, number, news uint64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, number), news)
 }
 
 func appendReceipts(b []byte, private bool, rows []chat.CursorRow) []byte {
@@ -182,29 +186,32 @@ func (r *reader) receipts(room string) []chat.CursorRow {
 func (h *Hub) Receive(m broker.Message) {
 	r := reader{rest: m.Data}
 	k := kind(r.byte())
-	node := r.bytes(uint64(r.byte()))
+	node := string(r.bytes(uint64(r.byte())))
 	epoch := r.bytes(8)
 	if r.bad || binary.BigEndian.Uint64(epoch) != h.epoch {
 		return
 	}
-	if own := string(node) == h.node; own != (k == kindProbe) {
-		return // this node has applied its own messages, and others' probes say nothing here
-	}
-	if m.Room != "" {
+	switch {
+	case k == kindProbe:
+		h.receiveProbe(node, &r)
+	case node == h.node: // this node has applied what it sent
+	case m.Room != "":
 		h.receiveInRoom(m.Room, k, &r)
-		return
+	case k == kindNews:
+		h.receiveNews(node, &r)
+	case k == kindSessions:
+		poke(h.position.sessionsChanged)
 	}
-	switch k {
-	case kindNews:
-		h.receiveNews(&r)
-	case kindSessions:
-		if !r.bad {
-			poke(h.position.changed)
-		}
-	case kindProbe:
-		if n := r.number(); !r.bad {
-			h.position.heard(n)
-		}
+}
+
+func (h *Hub) receiveProbe(node string, r *reader) {
+	number, sent := r.number(), r.number()
+	switch {
+	case r.bad:
+	case node == h.node:
+		h.position.heard(number)
+	case !h.news.complete(node, sent):
+		h.position.suspect()
 	}
 }
 
@@ -228,16 +235,17 @@ func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
 	}
 }
 
-func (h *Hub) receiveNews(r *reader) {
-	room, seq := r.string(), r.number()
+func (h *Hub) receiveNews(node string, r *reader) {
+	number, room, seq := r.number(), r.string(), r.number()
 	c := &change{reason: protocol.LeaveReason(r.string()), joined: r.list(), left: r.list()}
 	if r.bad || seq == 0 {
 		return
 	}
+	h.news.received(node, number)
 	if to := h.rooms.get(room); to != nil {
 		h.arrive(to, &arrival{kind: arrivedNews, seq: seq, change: c})
 	} else {
-		h.news(room, seq, c)
+		h.news.apply(room, seq, c)
 	}
 }
 

@@ -1,0 +1,127 @@
+package delivery
+
+import (
+	"sync"
+
+	"github.com/parley-im/parley/protocol"
+)
+
+// news tells the sessions that no fold reaches who has joined or left a room: those of users who join a room that nobody on their node follows, and
+// those that are not in the room that their user leaves. It is broadcast by the node that commits, and counted, because a session that is told nothing
+// has nothing by which to miss it: every probe says how much news its node has sent, and who has not received all of it asks the store.
+type news struct {
+	hub *Hub
+
+	mu    sync.Mutex // a leaf
+	sent  uint64
+	peers map[string]*peer
+}
+
+// peer is what has been received of another node's news.
+type peer struct {
+	upTo  uint64              // every one up to this, or the store was asked for it
+	above map[uint64]struct{} // and these
+}
+
+const (
+	maxAbove = 4096 // news of one node that may come before its next probe
+	maxPeers = 1024 // nodes that are remembered
+)
+
+// tell sends what an event committed here has changed to the other nodes.
+func (n *news) tell(room string, seq protocol.Seq, c *change) {
+	n.mu.Lock()
+	n.sent++
+	number := n.sent
+	n.mu.Unlock()
+	n.hub.live.Broadcast(appendNews(n.hub.envelope(kindNews, 256), number, room, seq, c))
+}
+
+// count is how much news this node has sent.
+func (n *news) count() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sent
+}
+
+// received takes note of one of another node's.
+func (n *news) received(node string, number uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peer(node)
+	if number <= p.upTo || len(p.above) >= maxAbove {
+		return
+	}
+	p.above[number] = struct{}{}
+	for {
+		if _, ok := p.above[p.upTo+1]; !ok {
+			return
+		}
+		p.upTo++
+		delete(p.above, p.upTo)
+	}
+}
+
+// complete reports whether all of so much news that another node has sent was received; it is taken as received from then on. A node that has begun
+// anew has sent less than before.
+func (n *news) complete(node string, sent uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peer(node)
+	complete := sent <= p.upTo
+	if sent != p.upTo {
+		p.upTo = sent
+		clear(p.above)
+	}
+	return complete
+}
+
+// peer is called with mu held.
+func (n *news) peer(node string) *peer {
+	p := n.peers[node]
+	if p == nil {
+		if len(n.peers) >= maxPeers {
+			clear(n.peers) // they are known again by their next probes
+		}
+		p = &peer{above: map[uint64]struct{}{}}
+		n.peers[node] = p
+	}
+	return p
+}
+
+// apply tells the sessions here of a change of a room that nobody here follows.
+func (n *news) apply(room string, seq protocol.Seq, c *change) {
+	n.joined(room, seq, c.joined)
+	if len(c.left) == 0 {
+		return
+	}
+	b := n.hub.removed(room, c.reason)
+	for _, user := range c.left {
+		for _, f := range n.hub.users.of(user) {
+			if f.mayHear(room, c) {
+				f.push(room, b)
+			}
+		}
+	}
+}
+
+// old is for a change of a room that is followed here, below its next. The fold has dealt with it, or the room was placed past it: then those who joined
+// are looked up, and those who left were not let in.
+func (n *news) old(r *room, seq protocol.Seq, c *change) { n.joined(r.id, seq, c.joined) }
+
+func (n *news) joined(room string, seq protocol.Seq, users []string) {
+	for _, user := range users {
+		for _, f := range n.hub.users.of(user) {
+			f.joined(room, seq)
+		}
+	}
+}
+
+// mayHear reports whether a session is told beside the fold that its user left a room: not where the fold tells it, because it is in the room; not
+// before Ready, when there is no need to; and not that its user was banned, who may never have seen the room.
+func (f *Follower) mayHear(room string, c *change) bool {
+	r := f.hub.rooms.get(room)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ready && c.reason != protocol.ReasonBanned && (r == nil || !f.in(r))
+}
