@@ -77,6 +77,10 @@ class Stage {
     return person;
   }
 
+  people(...names) {
+    return Promise.all(names.map((name) => this.person(name)));
+  }
+
   /** Two people with a direct conversation between them open. */
   async pair(options) {
     const [alice, bob] = await Promise.all([this.person('Alice', options), this.person('Bob', options)]);

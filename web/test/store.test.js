@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { beginPage, endPage } from '../static/js/messages.js';
-import { newestFromOthers, status, Store, unread } from '../static/js/store.js';
+import { mentioned, newestFromOthers, status, Store, unread } from '../static/js/store.js';
 
 const ROOM = 'r_1';
 const AT = '2026-05-01T10:00:00.000Z';
 
 const info = (more) => ({ id: ROOM, kind: 'group', name: 'Room', created_at: AT, settings: {}, messages: 0, ...more });
-const entry = (head, { messages = 0, unread: count = 0, read = 0, ...more } = {}) => ({
+const entry = (head, { messages = 0, unread: count = 0, read = 0, mentions, ...more } = {}) => ({
   room: info({ messages }),
   head,
-  me: { role: 'member', read, delivered: read, unread: count },
+  me: { role: 'member', read, delivered: read, unread: count, mentions },
   ...more,
 });
 const event = (seq, name, data, user = 'bob') => ({ event: name, room: ROOM, seq, at: AT, user, data });
-const created = (seq, n, { user = 'bob', client_id = `c${seq}`, text = `text ${n}` } = {}) =>
-  event(seq, 'message.created', { client_id, n, text }, user);
+const created = (seq, n, { user = 'bob', client_id = `c${seq}`, text = `text ${n}`, mentions } = {}) =>
+  event(seq, 'message.created', { client_id, n, text, mentions }, user);
 const message = (seq, n, more) => ({ room: ROOM, seq, rev: seq, n, user: 'bob', text: `text ${n}`, reactions: [], at: AT, ...more });
 
 /** A store of alice with one room at a head, its window loaded with the messages given. */
@@ -302,6 +302,29 @@ test('one\'s own message counts what is above it as seen', () => {
 });
 
 // -- rooms ------------------------------------------------------------------------
+
+test('a mention shows until it is read, and not for messages that name others', () => {
+  const { store, room } = opened(3);
+  store.apply(created(4, 1, { mentions: ['carol'] }), 0);
+  assert.equal(mentioned(room), false);
+  store.apply(created(5, 2, { mentions: ['alice'] }), 0);
+  store.apply(created(6, 3), 0);
+  assert.equal(mentioned(room), true);
+  store.markRead(room, 5);
+  assert.equal(mentioned(room), false);
+  store.apply(created(7, 4, { user: 'alice', mentions: ['alice'] }), 0);
+  assert.equal(mentioned(room), false, 'naming oneself');
+});
+
+test('the list tells of mentions up to its last message, live ones above it stay', () => {
+  const { store, room } = opened(3, [message(3, 1)], { messages: 1, unread: 1, mentions: 1 });
+  assert.equal(mentioned(room), true);
+  store.mergeEntry(entry(3, { messages: 1, unread: 1, mentions: 0 }));
+  assert.equal(mentioned(room), false, 'deleted since');
+  store.apply(created(4, 2, { mentions: ['alice'] }), 0);
+  store.mergeEntry(entry(3, { messages: 1, unread: 1, mentions: 0 }));
+  assert.equal(mentioned(room), true);
+});
 
 test('a room that is added has no unread messages until the list tells', () => {
   const { store } = opened(3);

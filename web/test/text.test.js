@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { userIdOf } from '../static/js/ids.js';
-import { excerpt, hash, initials, linkParts } from '../static/js/text.js';
+import { excerpt, hash, initials, linkParts, mentionParts, mentionsIn } from '../static/js/text.js';
 import { dayTitle, shortTime } from '../static/js/times.js';
 
 const links = (text) => linkParts(text).flatMap(({ href }) => href ?? []);
@@ -24,6 +24,15 @@ test('no character of a text is lost or added', () => {
   for (const text of ['', 'plain', 'a https://x.example, b', 'https://x.example', '\n https://x.example/) \n<b>']) {
     assert.equal(linkParts(text).map((part) => part.text).join(''), text);
   }
+});
+
+test('an @ and the id of a member is a mention, whatever stands after it', () => {
+  const members = new Set(['bob', 'dr.who', 'a@b.example']);
+  assert.deepEqual(mentionsIn('@bob: (@dr.who) and @a@b.example, @bob!', members), ['bob', 'dr.who', 'a@b.example']);
+  assert.deepEqual(mentionsIn('@dr.who. @bob...', members), ['dr.who', 'bob']);
+  assert.deepEqual(mentionsIn('x@bob https://x.example/@bob @bobby @carol @ bob', members), []);
+  assert.deepEqual(mentionsIn('@bob', null), []);
+  assert.deepEqual(mentionParts('hi @bob.', members), [{ text: 'hi ' }, { text: '@bob', user: 'bob' }, { text: '.' }]);
 });
 
 test('an excerpt is one line and cuts no character in two', () => {

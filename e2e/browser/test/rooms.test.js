@@ -7,7 +7,7 @@ import { story } from '../stage.js';
 
 /** Three people in a group that all of them have open. */
 async function trio(stage) {
-  const people = await Promise.all(['Alice', 'Bob', 'Carol'].map((name) => stage.person(name)));
+  const people = await stage.people('Alice', 'Bob', 'Carol');
   const [alice, bob, carol] = people;
   await alice.startGroup('Lunch', ['bob', 'carol']);
   for (const person of [bob, carol]) await person.open('Lunch');
@@ -71,7 +71,7 @@ story('only who may delete is offered it', async (stage) => {
 });
 
 story('a channel: made, found, joined, left', async (stage) => {
-  const [alice, bob, carol] = await Promise.all(['Alice', 'Bob', 'Carol'].map((name) => stage.person(name)));
+  const [alice, bob, carol] = await stage.people('Alice', 'Bob', 'Carol');
   await alice.startChannel('releases', 'What is new');
   await alice.say('0.1 is out');
   await bob.page.getByRole('button', { name: 'Browse channels' }).first().click();
@@ -104,4 +104,19 @@ story('people are added to a group, and see it from then on', async (stage) => {
   await details.getByText('@dave').waitFor();
   await alice.say('Welcome');
   await dave.sees('Welcome');
+});
+
+story('who is named with @ is told so in the list', async (stage) => {
+  const [alice, bob, carol] = await stage.people('Alice', 'Bob', 'Carol');
+  await alice.startGroup('Lunch', ['bob', 'carol']);
+  await alice.page.getByText('3 members').waitFor();
+  await alice.say('@bob, do you come along?', 'It is next door');
+  await eventually(async () => assert.equal(await bob.unread('Lunch'), 2));
+  await eventually(async () => assert.equal(await carol.unread('Lunch'), 2));
+  await bob.entry('Lunch').getByRole('img', { name: 'You are mentioned' }).waitFor();
+  assert.equal(await carol.entry('Lunch').getByRole('img', { name: 'You are mentioned' }).count(), 0);
+  await bob.page.reload();
+  await bob.entry('Lunch').getByRole('img', { name: 'You are mentioned' }).waitFor();
+  await bob.open('Lunch');
+  await bob.entry('Lunch').getByRole('img', { name: 'You are mentioned' }).waitFor({ state: 'detached' });
 });

@@ -3,12 +3,15 @@
 
 import { beginPage, endPage, find } from './messages.js';
 import { newId } from './ids.js';
+import { mentionsIn } from './text.js';
 
 const KINDS = ['direct', 'group', 'channel'];
 const LIST_LIMIT = 500;
 const PAGE = 50;
 /** Enough for any group that is looked at as a list. */
 const MEMBER_PAGES = 5;
+/** How many users a message may name. */
+const MENTIONS = 50;
 const TYPING_EVERY_MS = 3_000;
 
 export class Chat {
@@ -218,7 +221,8 @@ export class Chat {
   send(room, text, replyTo) {
     this.#typingSince.delete(room.id);
     const at = new Date(this.#now()).toISOString();
-    this.#outbox.add({ room: room.id, client_id: newId(), text, reply_to: replyTo, at });
+    const mentions = mentionsIn(text, room.members).slice(0, MENTIONS);
+    this.#outbox.add({ room: room.id, client_id: newId(), text, reply_to: replyTo, mentions, at });
   }
 
   retry(clientId) {

@@ -26,6 +26,7 @@ export function messageFromEvent(frame) {
     client_id: data.client_id,
     text: data.text ?? '',
     reply_to: data.reply_to,
+    mentions: data.mentions,
     reactions: [],
     at: frame.at,
   };

@@ -80,9 +80,9 @@ export class Outbox {
 
   /** Answers how long to wait before the room's next attempt; Infinity: until there is a connection. */
   async #send(entry) {
-    const { room, client_id, text, reply_to } = entry;
+    const { room, client_id, text, reply_to, mentions } = entry;
     try {
-      this.#store.confirm(entry, await this.#call('message.send', { room, client_id, text, reply_to }));
+      this.#store.confirm(entry, await this.#call('message.send', { room, client_id, text, reply_to, mentions }));
     } catch (error) {
       if (error.code === 'disconnected') return Infinity;
       if (PASSING.has(error.code)) return error.retryAfter ?? RETRY_MS;

@@ -24,6 +24,7 @@ function newRoom(info) {
     position: null, // seq of the last event of the stream; null before the first
     count: info.messages ?? 0, // number of the newest message
     seen: null, // number of the newest message that counts as read; null before the list has told
+    mentioned: 0, // number up to which a message may name this user; 0: none does
     role: 'member',
     read: 0, // own cursor as it stands here …
     readAcked: 0, // … and as the server has confirmed it
@@ -43,7 +44,7 @@ export class Store {
   me = null;
   epoch = null;
   rooms = new Map();
-  /** Messages that are not confirmed: {room, client_id, text, reply_to, at, state: 'pending' | 'failed', error?}. */
+  /** Messages that are not confirmed: {room, client_id, text, reply_to, mentions, at, state: 'pending' | 'failed', error?}. */
   outbox = [];
   /** The room that is shown. */
   open = null;
@@ -139,9 +140,15 @@ export class Store {
       room.read = Math.max(room.read, room.readAcked);
       room.delivered = Math.max(room.delivered, me.delivered ?? 0);
       if (me.unread !== undefined) room.seen = Math.max(room.seen, (info.messages ?? 0) - me.unread);
+      if (me.mentions !== undefined) this.#mentionsListed(room, me.mentions, info.messages ?? 0);
     }
     this.notify();
     return room;
+  }
+
+  /** Takes in how many of the messages up to a number are unread and name this user; which they are is not told. */
+  #mentionsListed(room, mentions, upTo) {
+    if (room.mentioned <= upTo) room.mentioned = mentions > 0 ? upTo : 0;
   }
 
   removeRoom(id) {
@@ -302,8 +309,9 @@ export class Store {
   }
 
   #newest(room, message) {
-    room.count = Math.max(room.count, message.n ?? 0);
     if (message.user === this.me) room.seen = Math.max(room.seen, message.n ?? 0);
+    else if (message.mentions?.includes(this.me) && message.n > room.count) room.mentioned = message.n;
+    room.count = Math.max(room.count, message.n ?? 0);
     const { last } = room;
     if (!last || message.seq > last.seq || (message.seq === last.seq && message.rev > last.rev)) room.last = message;
   }
@@ -359,8 +367,8 @@ export class Store {
   confirm(entry, { seq, n, at }) {
     const room = this.rooms.get(entry.room);
     if (room && !(room.position >= seq)) {
-      const { client_id, text, reply_to } = entry;
-      const message = { room: room.id, seq, rev: seq, n, user: this.me, client_id, text, reply_to, reactions: [], at };
+      const { client_id, text, reply_to, mentions } = entry;
+      const message = { room: room.id, seq, rev: seq, n, user: this.me, client_id, text, reply_to, mentions, reactions: [], at };
       this.#newest(room, message);
       if (room.window) win.insert(room.window, message);
     }
@@ -376,6 +384,11 @@ export class Store {
 /** How many messages wait to be read. */
 export function unread(room) {
   return room.seen === null ? 0 : Math.max(0, room.count - room.seen);
+}
+
+/** Whether one of the messages that wait may name the user: sure where it was seen coming, else as the list last told. */
+export function mentioned(room) {
+  return unread(room) > 0 && room.mentioned > room.seen;
 }
 
 /** The newest message of somebody else that is loaded, or undefined. */

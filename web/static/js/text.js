@@ -1,7 +1,9 @@
-// Text of messages: finding links, and short forms.
+// Text of messages: finding links and mentions, and short forms.
 
 const LINK = /https?:\/\/[^\s<>"'`]+/gi;
 const TRAILING = /[.,;:!?…]+$/;
+/** An @ that begins a word, and as much after it as may be a user id. */
+const MENTION = /(?<![\w@.:/-])@([\w.:@-]+)/g;
 
 /**
  * Cuts a text into parts {text, href?}. Only http and https are links; a full
@@ -31,6 +33,30 @@ function trimLink(found) {
 function closes(link) {
   const [open, close] = link.endsWith(')') ? ['(', ')'] : ['[', ']'];
   return link.split(open).length >= link.split(close).length;
+}
+
+/**
+ * Cuts a text into parts {text, user?}, those with a user being “@id” for one of
+ * the ids that `known.has` tells. A full stop at the end of an id ends a sentence.
+ */
+export function mentionParts(text, known) {
+  const parts = [];
+  let end = 0;
+  for (const { 1: found, index } of text.matchAll(MENTION)) {
+    const user = [found, found.replace(TRAILING, '')].find((id) => known.has(id));
+    if (!user) continue;
+    if (index > end) parts.push({ text: text.slice(end, index) });
+    end = index + 1 + user.length;
+    parts.push({ text: text.slice(index, end), user });
+  }
+  if (end < text.length) parts.push({ text: text.slice(end) });
+  return parts;
+}
+
+/** The users that a text names with “@id”, once each. `members` is a map or a set of ids, or null. */
+export function mentionsIn(text, members) {
+  if (!members) return [];
+  return [...new Set(mentionParts(text, members).flatMap(({ user }) => user ?? []))];
 }
 
 /** One line of at most `length` characters. */

@@ -2,7 +2,7 @@
 
 import { el, icon } from '../dom.js';
 import { status } from '../store.js';
-import { excerpt, linkParts } from '../text.js';
+import { excerpt, linkParts, mentionParts } from '../text.js';
 import { clock, dayOf, dayTitle } from '../times.js';
 import { hueOf, personAvatar } from './titles.js';
 
@@ -93,7 +93,7 @@ function messageNode(message, look, context) {
       { class: `bubble${message.deleted_at ? ' deleted' : ''}` },
       !own && !direct && first && el('p', { class: `author ${hueOf(message.user)}` }, name),
       message.reply_to && !message.deleted_at && quoteNode(message, look, context),
-      bodyNode(message),
+      bodyNode(message, context.store.me),
       metaNode(message, look.state),
     ),
     message.reactions?.length > 0 && reactionsNode(message, context),
@@ -101,10 +101,15 @@ function messageNode(message, look, context) {
   );
 }
 
-function bodyNode(message) {
+function bodyNode(message, me) {
   if (message.deleted_at) return el('span', { class: 'text' }, 'This message was deleted');
-  const parts = linkParts(message.text ?? '');
-  return el('span', { class: 'text' }, ...parts.map(({ text, href }) => (href ? link(href, text) : text)));
+  const mentions = new Set(message.mentions);
+  const part = ({ text, href }) => (href ? link(href, text) : mentionParts(text, mentions).map((piece) => mention(piece, me)));
+  return el('span', { class: 'text' }, ...linkParts(message.text ?? '').flatMap(part));
+}
+
+function mention({ text, user }, me) {
+  return user ? el('span', { class: `mention${user === me ? ' mine' : ''}` }, text) : text;
 }
 
 function link(href, text) {

@@ -1,7 +1,7 @@
 // The list of conversations.
 
 import { el, icon, iconButton, reconcile } from '../dom.js';
-import { unread } from '../store.js';
+import { mentioned, unread } from '../store.js';
 import { excerpt } from '../text.js';
 import { shortTime } from '../times.js';
 import { browseChannels, newConversation } from './dialogs.js';
@@ -57,6 +57,7 @@ export class RoomsView {
     const { store, people, roomLink } = this.#context;
     const name = this.title(room);
     const count = unread(room);
+    const named = mentioned(room);
     const open = room.id === store.open;
     const time = room.last ? shortTime(room.last.at, Date.now()) : '';
     const { text, kind } = this.#preview(room);
@@ -71,10 +72,10 @@ export class RoomsView {
           el('span', { class: 'room-name' }, name),
           el('time', { class: 'room-time', datetime: room.last?.at }, time),
           el('span', { class: `room-preview ${kind}` }, text),
-          count > 0 && badge(count),
+          count > 0 && badges(count, named),
         ),
       );
-    return { key: room.id, version: JSON.stringify([name, count, open, time, text, kind]), make };
+    return { key: room.id, version: JSON.stringify([name, count, named, open, time, text, kind]), make };
   }
 
   #preview(room) {
@@ -102,7 +103,16 @@ export class RoomsView {
   }
 }
 
-function badge(count) {
+function badges(count, named) {
   const text = count > BADGE_MAX ? `${BADGE_MAX}+` : String(count);
-  return el('span', { class: 'badge', 'aria-label': `${count} unread` }, text);
+  return el(
+    'span',
+    { class: 'badges' },
+    named && badge('@', 'You are mentioned'),
+    badge(text, `${count} unread`),
+  );
+}
+
+function badge(text, label) {
+  return el('span', { class: 'badge', role: 'img', 'aria-label': label, title: label }, text);
 }
