@@ -54,6 +54,7 @@ type run struct {
 	refusal  *protocol.Error     // the first for good
 
 	caller   *http.Client
+	bar      *bar
 	measured result
 	logs     verdict
 }
@@ -67,12 +68,19 @@ type retry struct {
 
 // room is one room of the run.
 type room struct {
-	id      string
 	members []*user
 
 	mu   sync.Mutex
+	id   string   // empty until it is made; not changed afterwards
 	acks []uint64 // by seq: the message that was acknowledged with it
 	bad  uint64   // two messages acknowledged with one seq
+}
+
+// name is the id, empty until the room is made.
+func (r *room) name() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.id
 }
 
 // acknowledged notes that a message has its place.
@@ -100,6 +108,7 @@ func newRun(c Config) *run {
 		r.sampling = 8
 	}
 	r.caller = newCaller(c)
+	r.bar = newBar(c.Progress)
 	r.history = newHistory(c.History, r.begin)
 	r.over, r.fail = context.WithCancelCause(context.Background())
 	return r
@@ -108,6 +117,7 @@ func newRun(c Config) *run {
 // close ends every session.
 func (r *run) close() {
 	r.sending.Store(false)
+	r.bar.clear()
 	if r.endPace != nil {
 		r.endPace()
 	}
@@ -161,12 +171,12 @@ func (r *run) indexOf(user string) (int, bool) {
 	return i, err == nil
 }
 
-// await calls left every few milliseconds until it says 0, and fails once that has not fallen for as long as patience lasts.
+// await calls left again and again until it says 0, and fails once that has not fallen for as long as patience lasts. A person who watches is told what is
+// left.
 func (r *run) await(ctx context.Context, patience time.Duration, what string, left func() int) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	least, since := -1, time.Now()
 	for {
+		asked := time.Now()
 		n := left()
 		if n == 0 {
 			return nil
@@ -177,11 +187,16 @@ func (r *run) await(ctx context.Context, patience time.Duration, what string, le
 		if time.Since(since) > patience {
 			return fmt.Errorf("bench: %d of %s are still missing after %v without progress", n, what, patience)
 		}
+		r.bar.say("waiting for %s: %s", what, number(uint64(n)))
+		// Asking thousands of users costs something: a tenth of the time at most.
+		again := time.NewTimer(max(5*time.Millisecond, 10*time.Since(asked)))
 		select {
-		case <-tick.C:
+		case <-again.C:
 		case <-ctx.Done():
+			again.Stop()
 			return context.Cause(ctx)
 		case <-r.over.Done():
+			again.Stop()
 			return context.Cause(r.over)
 		}
 	}

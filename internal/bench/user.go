@@ -38,7 +38,7 @@ type user struct {
 
 	mu     sync.Mutex // guards the rest
 	places []*place   // only added to, and only within calls of the link
-	rooms  []*room    // that it may talk in; set before the load
+	rooms  []*room    // that it is a member of; set before the load
 	made   uint64     // messages, which are numbered from 1: the number is the client_id
 	flying []flight
 	buf    []byte
@@ -88,12 +88,23 @@ func newUser(r *run, index int, rooms protocol.RoomsToAll) (*user, error) {
 	return u, err
 }
 
-// Resume names every position.
+// Resume names every position, and the beginning of rooms of which nothing has come yet.
 func (u *user) Resume() *protocol.Resume {
 	if u.epoch == "" {
 		return nil
 	}
 	resume := &protocol.Resume{Epoch: u.epoch, Rooms: make(map[string]protocol.Seq, len(u.places))}
+	if u.r.c.Scenario == Durable {
+		return resume
+	}
+	u.mu.Lock()
+	rooms := u.rooms
+	u.mu.Unlock()
+	for _, follows := range rooms {
+		if id := follows.name(); id != "" {
+			resume.Rooms[id] = 0
+		}
+	}
 	for _, p := range u.places {
 		if next := p.next.Load(); next > 0 {
 			resume.Rooms[p.room] = next - 1

@@ -36,6 +36,7 @@ func (r *run) readLogs(ctx context.Context) error {
 		}
 	}
 	var mu sync.Mutex
+	read := 0
 	return each(len(r.rooms), 4, func(i int) error {
 		log, err := r.readLog(ctx, r.rooms[i])
 		if err != nil {
@@ -46,6 +47,8 @@ func (r *run) readLogs(ctx context.Context) error {
 		defer mu.Unlock()
 		r.heads[r.rooms[i].id] = protocol.Seq(len(log) - 1)
 		r.logs.add(v)
+		read++
+		r.bar.say("reading the logs: %s of %s", number(uint64(read)), number(uint64(len(r.rooms))))
 		return nil
 	})
 }
