@@ -74,12 +74,10 @@ type payload struct {
 	Role      protocol.TokenRole `json:"role,omitzero"`
 }
 
-// header is what a token's header may say. The algorithm is compared, never obeyed.
+// header is what is looked at in a token's header, besides the algorithm, which the library compares with the one that is allowed.
 type header struct {
-	Algorithm string       `json:"alg"`
-	Type      string       `json:"typ"`
-	Critical  protocol.Raw `json:"crit"`
-	Base64    protocol.Raw `json:"b64"`
+	Type     string       `json:"typ"`
+	Critical protocol.Raw `json:"crit"`
 }
 
 // Sign makes a token. The error says which claim is not good.
@@ -117,7 +115,7 @@ var (
 	errNoToken   = unauthenticated("There is no token.")
 	errForm      = unauthenticated("The token is not a JWT: three parts in base64url, separated by dots.")
 	errAlgorithm = unauthenticated("The token is not signed with HS256, which is what this server accepts.")
-	errCritical  = unauthenticated("The token's header demands an extension (crit, b64), and none is supported.")
+	errCritical  = unauthenticated("The token's header demands an extension (crit), and none is supported.")
 	errSignature = unauthenticated("The token is not signed with this server's secret.")
 )
 
@@ -133,6 +131,9 @@ func (t *Tokens) Verify(token string) (*Identity, error) {
 		return nil, err
 	}
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
+	if unexpected := new(jose.ErrUnexpectedSignatureAlgorithm); errors.As(err, &unexpected) {
+		return nil, errAlgorithm
+	}
 	if err != nil {
 		return nil, errForm
 	}
@@ -180,9 +181,7 @@ func checkForm(token string) error {
 	switch e := protocol.DecodeParams(first, &h); {
 	case e != nil:
 		return unauthenticated("The token's header cannot be read: %s.", e.Message)
-	case h.Algorithm != string(jose.HS256):
-		return errAlgorithm
-	case len(h.Critical) > 0 || len(h.Base64) > 0:
+	case len(h.Critical) > 0:
 		return errCritical
 	}
 	return nil

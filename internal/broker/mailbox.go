@@ -89,7 +89,7 @@ func (m *Mailbox) run() {
 			m.bytes -= len(message.Data) + messageCost
 			m.mu.Unlock()
 		}
-		if lacking && !closed {
+		if lacking {
 			m.lost()
 		}
 		if closed {

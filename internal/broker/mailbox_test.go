@@ -82,6 +82,28 @@ func TestMailboxIsBounded(t *testing.T) {
 	})
 }
 
+// What has been handled makes room for as much, and no more.
+func TestMailboxMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reader{gate: make(chan struct{})}
+		m := broker.OpenMailbox(300, r.handle, r.lost)
+		defer m.Close()
+		message := text(strings.Repeat("x", 36))
+		for range 3 {
+			m.Put(message)
+		}
+		r.gate <- struct{}{}
+		synctest.Wait()
+		if !m.Put(message) {
+			t.Error("there is no room for one more")
+		}
+		if m.Put(message) {
+			t.Error("there is room for two more")
+		}
+		close(r.gate)
+	})
+}
+
 func TestMailboxTakesOneLargeMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := reader{gate: make(chan struct{})}

@@ -86,6 +86,20 @@ func TestWhatARefusalSays(t *testing.T) {
 	}
 }
 
+// A third of a second is no whole number of anything: it is rounded so that the limit holds.
+func TestIntervalIsRoundedUp(t *testing.T) {
+	b := NewBuckets(Limits{RoomPerSecond: 3, RoomBurst: 3})
+	burst(b, start, user("alice"), "r_a")
+	for _, after := range []protocol.Time{334, 667, 1001} {
+		if err := b.Take(start+after-1, user("alice"), "r_a"); err == nil || err.RetryAfterMS != 1 {
+			t.Errorf("1 ms before %d ms: %v", after, err)
+		}
+		if err := b.Take(start+after, user("alice"), "r_a"); err != nil {
+			t.Errorf("after %d ms: %v", after, err)
+		}
+	}
+}
+
 func TestNoLimits(t *testing.T) {
 	for name, limits := range map[string]Limits{
 		"none":            {},

@@ -8,6 +8,25 @@ import (
 	"github.com/parley-im/parley/internal/broker/memory"
 )
 
+// A bus knows who published, and spares a node its own messages.
+func TestOwnMessagesDoNotComeBack(t *testing.T) {
+	r := brokertest.NewRecorder()
+	n := memory.NewBus().Join("alone", r)
+	defer n.Close()
+	if err := n.Follow(t.Context(), []string{"r_a"}); err != nil {
+		t.Fatal(err)
+	}
+	n.Publish("r_a", []byte("own"))
+	n.Broadcast([]byte("fence"))
+	r.AwaitMessage(t, "", "fence")
+	if got := r.Messages("r_a"); len(got) > 0 {
+		t.Errorf("got %q", got)
+	}
+	if stats := n.Stats(); stats.Received != 1 || stats.Published != 2 {
+		t.Errorf("stats: %+v", stats)
+	}
+}
+
 func TestConformance(t *testing.T) {
 	bus := memory.NewBus()
 	brokertest.Run(t, brokertest.Harness{
