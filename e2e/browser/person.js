@@ -39,7 +39,7 @@ export class Person {
   async signIn() {
     await this.page.getByRole('textbox', { name: 'Your name' }).fill(this.name);
     await this.#press('Start chatting');
-    await this.page.getByRole('button', { name: 'New conversation' }).waitFor();
+    await this.page.getByRole('button', { name: 'Sign out' }).waitFor(); // shown once the server has said who one is
   }
 
   /** Takes the network from the browser, or gives it back. */

@@ -100,7 +100,7 @@ class Stage {
   async picture(title) {
     await mkdir(artifact('.'), { recursive: true });
     for (const [index, { name, page }] of this.#people.entries()) {
-      const path = artifact(`${title.replaceAll(/\W+/g, '-')} ${index + 1} ${name}.png`);
+      const path = artifact(`${[title, index + 1, name].join(' ').replaceAll(/\W+/g, '-')}.png`);
       await page.screenshot({ path });
       console.error(`What ${name} saw: ${path}`);
     }

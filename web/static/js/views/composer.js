@@ -27,6 +27,7 @@ export class Composer {
     this.#lastOwn = lastOwn;
     this.#text = el('textarea', {
       rows: 1,
+      dir: 'auto',
       'aria-label': 'Message',
       placeholder: 'Write a message',
       oninput: () => this.#typed(),

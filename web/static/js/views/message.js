@@ -72,7 +72,7 @@ function messageRow(room, message, { first, last }, context) {
   const state = message.state ?? (own && !message.deleted_at ? status(room, message, store.me) : null);
   const name = people.name(message.user);
   const quote = message.reply_to && !message.deleted_at ? chat.quoted(room, message.reply_to) : undefined;
-  const quoteName = quote ? people.name(quote.user) : '';
+  const quoteName = !quote ? '' : quote.user === store.me ? 'You' : people.name(quote.user);
   const look = { own, state, first, last, name, quote, quoteName, direct: room.info.kind === 'direct' };
   return {
     key: keyOf(message),
@@ -86,12 +86,13 @@ function messageNode(message, look, context) {
   const classes = ['message', own ? 'own' : 'other', first && 'first', last && 'last', direct && 'direct'];
   return el(
     'li',
-    { class: classes.filter(Boolean).join(' '), tabindex: '-1', data: { key: keyOf(message), seq: message.seq ?? '' } },
+    // Who writes knows what: a screen reader need not repeat it at every tick.
+    { class: classes.filter(Boolean).join(' '), tabindex: '-1', 'aria-live': own ? 'off' : null, data: { key: keyOf(message), seq: message.seq ?? '' } },
     !own && !direct && first && personAvatar(message.user, context.people),
     el(
       'div',
       { class: `bubble${message.deleted_at ? ' deleted' : ''}` },
-      !own && !direct && first && el('p', { class: `author ${hueOf(message.user)}` }, name),
+      authorNode(message, look),
       message.reply_to && !message.deleted_at && quoteNode(message, look, context),
       bodyNode(message, context.store.me),
       metaNode(message, look.state),
@@ -99,6 +100,12 @@ function messageNode(message, look, context) {
     message.reactions?.length > 0 && reactionsNode(message, context),
     look.state === 'failed' && failureNode(message, context),
   );
+}
+
+/** The author, shown only where that is not clear from the place, but always told to a screen reader. */
+function authorNode({ user }, { own, first, name, direct }) {
+  if (!own && !direct && first) return el('p', { class: `author ${hueOf(user)}` }, name);
+  return el('p', { class: 'visually-hidden' }, own ? 'You' : name);
 }
 
 function bodyNode(message, me) {
