@@ -18,18 +18,18 @@ var (
 )
 
 // AddKey implements auth.Keys. The same key again is no error, so that a call whose answer was lost can be repeated.
-func (s *Store) AddKey(ctx context.Context, name string, hash [32]byte) error {
-	return s.changeKeys(ctx, auth.ErrKeyExists, insertKey, name, hash[:], protocol.At(s.now()))
+func (a *accounts) AddKey(ctx context.Context, name string, hash [32]byte) error {
+	return a.changeKeys(ctx, auth.ErrKeyExists, insertKey, name, hash[:], protocol.At(a.now()))
 }
 
 // RemoveKey implements auth.Keys.
-func (s *Store) RemoveKey(ctx context.Context, name string) error {
-	return s.changeKeys(ctx, auth.ErrNoKey, deleteKey, name)
+func (a *accounts) RemoveKey(ctx context.Context, name string) error {
+	return a.changeKeys(ctx, auth.ErrNoKey, deleteKey, name)
 }
 
 // changeKeys carries out a statement that changes one key; otherwise is what it means when none was changed.
-func (s *Store) changeKeys(ctx context.Context, otherwise error, q text, args ...any) error {
-	return s.write(ctx, func(t tx) error {
+func (a *accounts) changeKeys(ctx context.Context, otherwise error, q text, args ...any) error {
+	return a.write(ctx, func(t tx) error {
 		n, err := t.exec(ctx, q, args...)
 		if err != nil {
 			return err
@@ -43,9 +43,9 @@ func (s *Store) changeKeys(ctx context.Context, otherwise error, q text, args ..
 }
 
 // Keys implements auth.Keys.
-func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
+func (a *accounts) Keys(ctx context.Context) ([]auth.Key, error) {
 	var keys []auth.Key
-	err := s.read(ctx, func(t tx) error {
+	err := a.read(ctx, func(t tx) error {
 		return t.query(ctx, listKeys, nil, collect(&keys, func(scan scan, _ ...any) (k auth.Key, err error) {
 			err = scan(&k.Name, &k.CreatedAt)
 			return k, err
@@ -55,9 +55,9 @@ func (s *Store) Keys(ctx context.Context) ([]auth.Key, error) {
 }
 
 // KeyByHash implements auth.Keys. The hash is looked up by an index: what its time might tell is a hash, from which nobody gets to a key.
-func (s *Store) KeyByHash(ctx context.Context, hash [32]byte) (string, error) {
+func (a *accounts) KeyByHash(ctx context.Context, hash [32]byte) (string, error) {
 	var name string
-	err := s.read(ctx, func(t tx) error {
+	err := a.read(ctx, func(t tx) error {
 		found, err := one(ctx, t, findKey, []any{hash[:]}, &name)
 		if err == nil && !found {
 			return auth.ErrNoKey

@@ -50,6 +50,25 @@ var (
 
 const sessionCols = `s.id, s.user_id, s.device, s.client, s.node, s.created_at, s.issued_at`
 
+// accounts is the part of the store that authentication stands on: sessions, revocations and keys.
+type accounts struct {
+	*db
+	opens *batcher[*opening] // these come in storms
+	ends  *batcher[[]string]
+}
+
+func newAccounts(d *db) *accounts {
+	a := &accounts{db: d}
+	a.opens, a.ends = newBatcher(a.openSessions), newBatcher(a.endSessions)
+	return a
+}
+
+// stop refuses what has not begun.
+func (a *accounts) stop() {
+	a.opens.stop()
+	a.ends.stop()
+}
+
 // scanSession reads sessionCols.
 func scanSession(scan scan, _ ...any) (auth.Session, error) {
 	var s auth.Session
@@ -81,30 +100,30 @@ type held struct {
 }
 
 // Open implements auth.Sessions. When many sessions open at once they share transactions.
-func (s *Store) Open(ctx context.Context, session *auth.Session) (replaced string, err error) {
+func (a *accounts) Open(ctx context.Context, session *auth.Session) (replaced string, err error) {
 	o := &opening{session: session}
-	if err := s.opens.do(ctx, o); err != nil {
+	if err := a.opens.do(ctx, o); err != nil {
 		return "", err
 	}
 	return o.replaced, o.err
 }
 
 // openSessions opens sessions in the order given.
-func (s *Store) openSessions(ctx context.Context, openings []*opening) error {
+func (a *accounts) openSessions(ctx context.Context, openings []*opening) error {
 	users, nodes := map[string]bool{}, map[string]bool{}
 	for _, o := range openings {
 		users[o.session.User], nodes[o.session.Node] = true, true
 	}
 	ids := slices.Collect(maps.Keys(users))
-	return s.write(ctx, func(t tx) error {
-		now := s.now()
+	return a.write(ctx, func(t tx) error {
+		now := a.now()
 		sessions, revoked := map[device]held{}, map[device]int64{}
 		var b batch
 		b.exec(insertUsers, usersList(ids), protocol.At(now))
 		for _, node := range slices.Sorted(maps.Keys(nodes)) {
 			b.exec(insertNode, node, protocol.At(now))
 		}
-		s.lockUsers(&b, ids)
+		a.lockUsers(&b, ids)
 		b.query(revocationsOf, func(scan scan) error {
 			r, err := scanRevocation(scan)
 			revoked[device{r.User, r.Device}] = r.NotBefore
@@ -181,40 +200,40 @@ func others(sessions map[device]held, d device) int {
 }
 
 // lockUsers adds the lock on the users, where the engine needs it.
-func (s *Store) lockUsers(b *batch, users []string) {
-	if s.engine.dialect() == postgres {
+func (a *accounts) lockUsers(b *batch, users []string) {
+	if a.engine.dialect() == postgres {
 		b.exec(lockUsers, jsonList(users))
 	}
 }
 
 // End implements auth.Sessions. When many sessions end at once they share transactions.
-func (s *Store) End(ctx context.Context, ids []string) error {
+func (a *accounts) End(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return s.ends.do(ctx, ids)
+	return a.ends.do(ctx, ids)
 }
 
-func (s *Store) endSessions(ctx context.Context, ids [][]string) error {
-	return s.write(ctx, func(t tx) error {
+func (a *accounts) endSessions(ctx context.Context, ids [][]string) error {
+	return a.write(ctx, func(t tx) error {
 		_, err := t.exec(ctx, deleteSessions, jsonList(slices.Concat(ids...)))
 		return err
 	})
 }
 
 // Sessions implements auth.Sessions.
-func (s *Store) Sessions(ctx context.Context, user string) ([]auth.Session, error) {
+func (a *accounts) Sessions(ctx context.Context, user string) ([]auth.Session, error) {
 	var sessions []auth.Session
-	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, liveSessions, []any{user, protocol.At(s.now().Add(-liveFor))}, collect(&sessions, scanSession))
+	err := a.read(ctx, func(t tx) error {
+		return t.query(ctx, liveSessions, []any{user, protocol.At(a.now().Add(-liveFor))}, collect(&sessions, scanSession))
 	})
 	return sessions, err
 }
 
 // Standing implements auth.Sessions.
-func (s *Store) Standing(ctx context.Context, ids []string) (map[string]bool, error) {
+func (a *accounts) Standing(ctx context.Context, ids []string) (map[string]bool, error) {
 	known := make(map[string]bool, len(ids))
-	err := s.read(ctx, func(t tx) error {
+	err := a.read(ctx, func(t tx) error {
 		return t.query(ctx, knownSessions, []any{jsonList(ids)}, func(scan scan) error {
 			id, err := scanString(scan)
 			known[id] = true
@@ -225,13 +244,13 @@ func (s *Store) Standing(ctx context.Context, ids []string) (map[string]bool, er
 }
 
 // Revoke implements auth.Sessions.
-func (s *Store) Revoke(ctx context.Context, user, session, from string, notBefore int64) ([]auth.Session, error) {
+func (a *accounts) Revoke(ctx context.Context, user, session, from string, notBefore int64) ([]auth.Session, error) {
 	var ended []auth.Session
-	err := s.write(ctx, func(t tx) error {
+	err := a.write(ctx, func(t tx) error {
 		ended = nil
 		var b batch
-		b.exec(insertUsers, usersList([]string{user}), protocol.At(s.now())) // so that there is a row to lock
-		s.lockUsers(&b, []string{user})
+		b.exec(insertUsers, usersList([]string{user}), protocol.At(a.now())) // so that there is a row to lock
+		a.lockUsers(&b, []string{user})
 		b.query(allSessions, collect(&ended, scanSession), user)
 		if err := t.batch(ctx, &b); err != nil {
 			return err
@@ -262,16 +281,16 @@ func (s *Store) Revoke(ctx context.Context, user, session, from string, notBefor
 }
 
 // Revocations implements auth.Sessions.
-func (s *Store) Revocations(ctx context.Context) ([]auth.Revocation, error) {
+func (a *accounts) Revocations(ctx context.Context) ([]auth.Revocation, error) {
 	var all []auth.Revocation
-	err := s.read(ctx, func(t tx) error { return t.query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
+	err := a.read(ctx, func(t tx) error { return t.query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
 	return all, err
 }
 
 // Beat implements auth.Sessions. It also removes, a part at a time, what nodes left behind that have been silent for an hour.
-func (s *Store) Beat(ctx context.Context, node string) error {
-	now := s.now()
-	return s.write(ctx, func(t tx) error {
+func (a *accounts) Beat(ctx context.Context, node string) error {
+	now := a.now()
+	return a.write(ctx, func(t tx) error {
 		var b batch
 		b.exec(upsertNode, node, protocol.At(now))
 		b.exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)

@@ -38,17 +38,13 @@ type Options struct {
 
 // Store is an open store. All methods may be called from any goroutine.
 type Store struct {
+	*db
 	names
-	engine    engine
-	now       func() time.Time
+	*accounts
 	log       *slog.Logger
 	epoch     string
 	committer *committer
-
-	// Small writes that come in storms.
-	opens   *batcher[*opening]
-	ends    *batcher[[]string]
-	ensures *batcher[[]string]
+	ensures   *batcher[[]string]
 }
 
 // Open opens the store, checks it, brings its schema up to date and starts its log. A damaged store, or one newer than this binary, is refused and
@@ -67,8 +63,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{engine: e, now: o.Now, log: o.Log}
-	s.opens, s.ends, s.ensures = newBatcher(s.openSessions), newBatcher(s.endSessions), newBatcher(s.ensureUsers)
+	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
+	s := &Store{db: d, accounts: newAccounts(d), log: o.Log}
+	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -156,8 +153,7 @@ func (s *Store) Close() error {
 	if s.committer != nil {
 		s.committer.stop()
 	}
-	s.opens.stop()
-	s.ends.stop()
+	s.accounts.stop()
 	s.ensures.stop()
 	return s.engine.close()
 }

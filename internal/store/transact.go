@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/protocol"
@@ -23,9 +24,16 @@ var (
 	_ [chat.IsBanned - 4]struct{} = [0]struct{}{}
 )
 
-// read runs fn on one consistent snapshot. Everything but the log's own transactions goes through read and write, which make errors fit for callers.
-func (s *Store) read(ctx context.Context, fn func(tx) error) error {
-	return s.told(ctx, s.engine.read(ctx, fn))
+// db is the database as everything but the log's own transactions uses it. It is for many goroutines.
+type db struct {
+	engine engine
+	now    func() time.Time
+	fatal  func(error) // see Options.Fatal
+}
+
+// read runs fn on one consistent snapshot.
+func (d *db) read(ctx context.Context, fn func(tx) error) error {
+	return d.told(ctx, d.engine.read(ctx, fn))
 }
 
 // maxTries bounds how often a transaction is begun again after the database gave it up.
@@ -33,27 +41,27 @@ const maxTries = 3
 
 // write runs fn in one transaction, again when the database gave it up (a deadlock, a lost connection): fn must not mind. When a connection broke in the
 // middle of the commit the answer is `unavailable` and the transaction may have happened: callers send the same call again, which must do no harm.
-func (s *Store) write(ctx context.Context, fn func(tx) error) error {
+func (d *db) write(ctx context.Context, fn func(tx) error) error {
 	var err error
 	for try := 1; ; try++ {
-		err = s.engine.write(ctx, waiting, fn)
-		again := err != nil && s.engine.retryable(err) && !errors.Is(err, errCommitUnknown)
+		err = d.engine.write(ctx, waiting, fn)
+		again := err != nil && d.engine.retryable(err) && !errors.Is(err, errCommitUnknown)
 		if !again || try == maxTries || ctx.Err() != nil {
 			break
 		}
 	}
-	if errors.Is(err, errBroken) && s.committer != nil {
-		s.committer.fatal(err)
+	if errors.Is(err, errBroken) {
+		d.fatal(err)
 	}
-	return s.told(ctx, err)
+	return d.told(ctx, err)
 }
 
 // told is an error as callers get it: `unavailable`, with the reason behind it, when trying again may help; otherwise as it is.
-func (s *Store) told(ctx context.Context, err error) error {
+func (d *db) told(ctx context.Context, err error) error {
 	if _, decided := errors.AsType[*protocol.Error](err); err == nil || decided {
 		return err
 	}
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || s.engine.retryable(err) {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || d.engine.retryable(err) {
 		return fmt.Errorf("%w: %w", unavailable(), err)
 	}
 	return err
