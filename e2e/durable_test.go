@@ -99,7 +99,11 @@ func TestKillUnderLoadFindsEarlyAcknowledgement(t *testing.T) {
 func killUnderLoad(t *testing.T, s *server, kills int) report {
 	t.Helper()
 	// About half a second for each cycle, and time at the end for the clients to come back.
+	before := s.metrics()["parley_fanout_events_total"]
 	l := s.bench(t, "rooms", "--users", "100", "--room-size", "5", "--duration", fmt.Sprintf("%dms", kills*700+3000))
+	for s.metrics()["parley_fanout_events_total"] < before+1000 { // the rooms are made, and people talk in them
+		time.Sleep(50 * time.Millisecond)
+	}
 	random := rand.New(rand.NewPCG(uint64(kills), 1))
 	for range kills {
 		time.Sleep(200*time.Millisecond + time.Duration(random.IntN(400))*time.Millisecond) // the load goes on for a random time: that is the fault's moment
