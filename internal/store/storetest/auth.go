@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -224,6 +225,16 @@ func testKeys(f *fixture) {
 	keys, err := f.store.Keys(f.Context())
 	f.must(err)
 	f.equal("keys", keys, []auth.Key{{Name: "a", CreatedAt: made}, {Name: "b", CreatedAt: made}})
+
+	// A command works beside a server, on its store.
+	at := f.changed("").Position
+	command, err := store.Open(f.Context(), store.Options{URL: f.url, Now: f.clock.now, Log: silent(), Shared: true})
+	f.must(err)
+	f.must(command.AddKey(f.Context(), "c", [32]byte{4}))
+	f.must(command.Close())
+	f.equal("the server hears of it", f.changed(at).Sessions, true)
+	f.must(f.store.RemoveKey(f.Context(), "c"))
+
 	f.must(f.store.RemoveKey(f.Context(), "a"))
 	f.fails(f.store.RemoveKey(f.Context(), "a"), auth.ErrNoKey)
 	_, err = f.store.KeyByHash(f.Context(), two)
