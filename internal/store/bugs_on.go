@@ -2,9 +2,12 @@
 
 package store
 
-// seedBug acknowledges before the commit: the crash tests must catch it.
+import "time"
+
+// seedBug acknowledges before the commit, and waits a little, so that a kill is likely to come in between: the crash tests must catch it.
 func seedBug(items []*item) {
 	for _, it := range items {
 		it.finish()
 	}
+	time.Sleep(5 * time.Millisecond)
 }
