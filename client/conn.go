@@ -277,16 +277,14 @@ func (c *Conn) fill(size int) error {
 	n, err := c.conn.Read(c.buf[c.end:])
 	c.end += n
 	switch {
-	case n > 0:
-		return nil // an error comes again with the next read
+	case n > 0 || err == nil:
+		return nil // an error beside bytes comes again with the next read
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if err := c.arm(); err != nil {
 			return err
 		}
 		c.conn.Close()
 		return ErrSilent
-	case err == nil:
-		return io.ErrNoProgress
 	}
 	c.conn.Close()
 	return fmt.Errorf("client: the connection was lost: %w", err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +20,7 @@ type run struct {
 	name     string // of the run, with which the names of its users begin
 	begin    time.Time
 	filler   string // of every text, after its time
-	sampling int    // of so many users one is sampled
+	sampling uint64 // of so many deliveries one is timed and looked into
 	history  *history
 
 	users []*user // those that are cut in a storm first, then the speakers
@@ -100,12 +99,11 @@ func newRun(c Config) *run {
 	r := &run{
 		c: c, name: "bench-" + strings.ToLower(rand.Text()[:8]), begin: time.Now(),
 		filler: strings.Repeat(" as people write", c.TextBytes/16+1)[:c.TextBytes-stampBytes],
-		// An eighth of many users is enough to time deliveries by, and cheaper.
 		sampling: 1, heads: make(map[string]protocol.Seq), disorder: make(map[uint64]struct{}),
 		ack: newLatency(), delivery: newLatency(), resumed: newLatency(),
 	}
 	if c.Users > 100 {
-		r.sampling = 8
+		r.sampling = 32 // of so many deliveries these are enough, and cheaper
 	}
 	r.caller = newCaller(c)
 	r.bar = newBar(c.Progress)
@@ -162,13 +160,12 @@ func (r *run) token(user string) func(context.Context) (string, error) {
 }
 
 // indexOf is the number of a user of this run.
-func (r *run) indexOf(user string) (int, bool) {
-	number, ok := strings.CutPrefix(user, r.name)
-	if !ok || number == "" {
+func (r *run) indexOf(user []byte) (int, bool) {
+	if len(user) <= len(r.name) || string(user[:len(r.name)]) != r.name {
 		return 0, false
 	}
-	i, err := strconv.Atoi(number[1:])
-	return i, err == nil
+	i, digits := scanNumber(user[len(r.name)+1:])
+	return int(i), digits > 0
 }
 
 // await calls left again and again until it says 0, and fails once that has not fallen for as long as patience lasts. A person who watches is told what is

@@ -19,16 +19,14 @@ const receiptIDs = 1 << 40
 
 // user is one user with one session. What its link tells it comes one call at a time.
 type user struct {
-	r       *run
-	index   int
-	id      string
-	link    *client.Link
-	sampled bool // its deliveries are timed and looked into
+	r     *run
+	index int
+	id    string
+	link  *client.Link
 
 	// Only within calls of the link.
 	epoch   string
 	last    *place
-	seen    []sighting
 	started bool // was live once
 	live    bool
 	back    bool // is live again after a storm's cut
@@ -41,6 +39,7 @@ type user struct {
 	rooms  []*room    // that it is a member of; set before the load
 	made   uint64     // messages, which are numbered from 1: the number is the client_id
 	flying []flight
+	seen   []sighting
 	buf    []byte
 	lastID uint64
 }
@@ -79,7 +78,7 @@ func message(user int, n uint64) uint64 { return uint64(user)<<40 | n }
 
 // newUser makes a user whose link is not open yet.
 func newUser(r *run, index int, rooms protocol.RoomsToAll) (*user, error) {
-	u := &user{r: r, index: index, id: r.name + "-" + strconv.Itoa(index), sampled: index%r.sampling == 0}
+	u := &user{r: r, index: index, id: r.name + "-" + strconv.Itoa(index)}
 	var err error
 	u.link, err = client.NewLink(&client.LinkOptions{
 		URL: r.c.URL, Token: r.token(u.id), Device: "bench", Client: "parley bench", Rooms: rooms,
@@ -181,8 +180,9 @@ func (u *user) event(room []byte, seq protocol.Seq, line []byte) {
 	} else {
 		u.disordered(p, seq, next)
 	}
-	if u.sampled || u.r.history != nil {
-		u.look(p, seq, line)
+	sampled := (seq+uint64(u.index))%u.r.sampling == 0
+	if sampled || u.r.history != nil {
+		u.look(p, seq, line, sampled)
 	}
 }
 
@@ -220,29 +220,30 @@ func (u *user) disordered(p *place, seq, next protocol.Seq) {
 	p.next.Store(seq + 1)
 }
 
-// look times a delivery and notes what it was.
-func (u *user) look(p *place, seq protocol.Seq, line []byte) {
-	sender := scanText(line, userMember)
+// look times a delivery that is sampled and notes what it was.
+func (u *user) look(p *place, seq protocol.Seq, line []byte, sampled bool) {
+	received := entry{op: "recv", phase: "ok", user: u.id, session: u.session.Load(), room: p.room, seq: seq}
 	n, digits := scanNumber(scanText(line, cidMember))
-	index, ours := u.r.indexOf(string(sender))
-	if digits == 0 || !ours {
-		u.r.history.add(entry{op: "recv", phase: "ok", user: u.id, session: u.session.Load(), room: p.room, seq: seq})
-		return
+	index, ours := u.r.indexOf(scanText(line, userMember))
+	if digits > 0 && ours {
+		received.cid = n
 	}
-	u.r.history.add(entry{op: "recv", phase: "ok", user: u.id, session: u.session.Load(), room: p.room, cid: n, seq: seq})
-	if !u.sampled {
+	u.r.history.add(received)
+	if !sampled || received.cid == 0 {
 		return
 	}
 	if sent, ok := scanStamp(line); ok {
-		u.r.delivery.add(u.index/u.r.sampling, time.Since(u.r.begin)-time.Duration(sent)*time.Microsecond)
+		u.r.delivery.add(u.index, time.Since(u.r.begin)-time.Duration(sent)*time.Microsecond)
 	}
-	if seq%16 == 0 && len(u.seen) < sightings {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.seen) < sightings {
 		u.seen = append(u.seen, sighting{p.room, seq, message(index, n)})
 	}
 }
 
-// sightings bounds how many events each sampled user keeps for comparison.
-const sightings = 10_000
+// sightings bounds how many events each user keeps for comparison.
+const sightings = 2000
 
 // other takes what is neither an event in the usual order nor a reply with a result.
 func (u *user) other(line []byte) error {

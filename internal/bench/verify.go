@@ -31,9 +31,11 @@ func (v *verdict) add(o verdict) {
 func (r *run) readLogs(ctx context.Context) error {
 	seen := make(map[string][]sighting)
 	for _, u := range r.users {
+		u.mu.Lock()
 		for _, s := range u.seen {
 			seen[s.room] = append(seen[s.room], s)
 		}
+		u.mu.Unlock()
 	}
 	var mu sync.Mutex
 	read := 0
@@ -89,7 +91,7 @@ const absent = ^uint64(0)
 
 // identify tells which message of this run an event is; 0: none.
 func (r *run) identify(e protocol.Event) uint64 {
-	index, ours := r.indexOf(e.User)
+	index, ours := r.indexOf([]byte(e.User))
 	if e.Name != protocol.MessageCreated || !ours {
 		return 0
 	}
