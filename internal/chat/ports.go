@@ -140,6 +140,36 @@ type InboxEntry struct {
 	Last     *Message // nil: no message visible
 }
 
+// Search finds messages by their words.
+type Search interface {
+	// Recent are the rooms that the user is a member of, those with the newest events first, at most limit; more tells whether there are others.
+	Recent(ctx context.Context, user string, limit int) (places []Place, more bool, err error)
+	// FindMessages reads messages as they stand, with reactions as the user sees them, newest first. When the context's deadline passes before it is done
+	// that is no error: the page is Partial.
+	FindMessages(ctx context.Context, user string, q SearchQuery) (*SearchPage, error)
+}
+
+// SearchQuery selects messages. Any text is a query (§4.3). Page is what SearchPage.Next was.
+type SearchQuery struct {
+	Query string
+	Rooms []Place // of which Room and From count
+	Limit int
+	Page  string
+}
+
+// SearchPage is one page of what was found.
+type SearchPage struct {
+	Found   []Found
+	Next    string // "" on the last page
+	Partial bool   // there may be more than was found, for want of time
+}
+
+// Found is a message and its room.
+type Found struct {
+	Room    string
+	Message *Message
+}
+
 // Desk is what members keep about themselves, outside the log.
 type Desk interface {
 	// Settings changes one's own entry; nil = unchanged. ErrNoMember if the user is no member now.

@@ -15,6 +15,7 @@ type Ports struct {
 	Log       Log
 	Snapshots Snapshots
 	Inbox     Inbox
+	Search    Search
 	Desk      Desk
 	Users     Users
 	Names     Names
