@@ -82,11 +82,11 @@ func (s *Store) Places(ctx context.Context, user string, rooms []string) ([]chat
 	return places, nil
 }
 
-// places reads the places of a member with a statement of placeCols and joined_seq.
-func (s *Store) places(ctx context.Context, user string, q text) ([]chat.Place, error) {
+// places reads the places of a member with a statement of placeCols and joined_seq; args follow the user.
+func (s *Store) places(ctx context.Context, user string, q text, args ...any) ([]chat.Place, error) {
 	var places []chat.Place
 	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, q, []any{user}, collect(&places, func(scan scan, _ ...any) (chat.Place, error) {
+		return t.query(ctx, q, append([]any{user}, args...), collect(&places, func(scan scan, _ ...any) (chat.Place, error) {
 			me := chat.Member{State: chat.IsMember}
 			sc, err := scanPlace(scan, &me.JoinedSeq)
 			if err != nil {

@@ -66,6 +66,22 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"users/profiles", testProfiles},
 		{"users/search", testSearch},
 
+		{"search/words, phrases and prefixes", testQueries},
+		{"search/case, accents and scripts", testFolding},
+		{"search/any text is a query", testAnyQuery},
+		{"search/messages as they stand", testSearchStands},
+		{"search/who may find", testSearchAccess},
+		{"search/pages", testSearchPages},
+		{"search/the rooms with the newest events", testSearchRecent},
+		{"search/time runs out", testSearchDeadline},
+
+		{"relay/an event is applied once", testApply},
+		{"relay/rooms that are behind", testBehind},
+		{"relay/very large events", testApplyLarge},
+		{"relay/two at once", testTwoRelays},
+		{"relay/nodes share the rooms", testLease},
+		{"relay/the index is built anew", testRebuild},
+
 		{"model/any sequence of calls", testModel},
 	}
 	for _, tt := range tests {
@@ -139,7 +155,7 @@ func (f *fixture) restart() {
 func (f *fixture) postgres() bool { return strings.HasPrefix(f.url, "postgres") }
 
 func coreOf(s *store.Store, c *clock) *chat.Service {
-	return chat.NewService(chat.Ports{Log: s, Snapshots: s, Inbox: s, Desk: s, Users: s, Names: s},
+	return chat.NewService(chat.Ports{Log: s, Snapshots: s, Inbox: s, Search: s, Desk: s, Users: s, Names: s},
 		chat.Options{Epoch: s.Epoch, Key: make([]byte, 32), Now: c.now, Logger: silent()})
 }
 

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/relay"
+	"github.com/parley-im/parley/protocol"
+)
+
+func TestWordsAreCut(t *testing.T) {
+	for _, text := range []string{strings.Repeat("x", 5000), strings.Repeat("ж", 3000), "\ufdfa" + strings.Repeat("مممم", 1000)} {
+		for _, word := range wordsOf(text) {
+			if len(word) > maxWord || !strings.Contains(plain(text), word) {
+				t.Errorf("a word of %d bytes: %q", len(word), word)
+			}
+		}
+		if !parseQuery(text).in(wordsOf(text)) {
+			t.Errorf("%.10q… is not found by itself", text)
+		}
+	}
+}
+
+// What an engine is asked for and what it was given must agree on what a word is: only letters, digits and marks are in it.
+func TestWordsNeedNoEscape(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.String().Draw(t, "text")
+		words := wordsOf(text)
+		for _, word := range words {
+			if word == "" || strings.ContainsAny(word, " '\"\\:*&|!()<>_\x00") {
+				t.Fatalf("the word %q", word)
+			}
+			if again := wordsOf(word); !slices.Equal(again, []string{word}) {
+				t.Fatalf("%q is %q when it is split again", word, again)
+			}
+		}
+		if given := strings.Fields(indexed("r_room", words)); len(words) > 0 && (given[0] != "_r_room" || len(given) > len(words)+1) {
+			t.Fatalf("the index gets %q for %q", given, words)
+		}
+	})
+}
+
+// A message is found by any run of its words, by their beginnings, and by nothing that it does not hold.
+func TestWanted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringMatching(`[a-c]{1,3}`), 1, 12).Draw(t, "words")
+		from := rapid.IntRange(0, len(words)-1).Draw(t, "from")
+		to := rapid.IntRange(from+1, len(words)).Draw(t, "to")
+		run := strings.Join(words[from:to], " ")
+		for _, query := range []string{run, `"` + run + `"`, strings.ReplaceAll(run, " ", "-"), run[:len(run)-1] + "*", run + "*"} {
+			if want := parseQuery(query); len(want) > 0 && !want.in(words) && !strings.HasSuffix(query, " *") {
+				t.Fatalf("%q is not found by %q", words, query)
+			}
+		}
+		other := rapid.StringMatching(`[a-d]{1,3}`).Draw(t, "another word")
+		if got := parseQuery(run + " " + other).in(words); got != slices.Contains(words, other) {
+			t.Fatalf("with %q in %q: %v", other, words, got)
+		}
+	})
+}
+
+func TestSpansAreCut(t *testing.T) {
+	text := strings.Repeat("x", maxApplied/2)
+	huge := strings.Repeat("x", maxApplied+1)
+	message := func(text string) *chat.Message { return &chat.Message{Content: chat.Content{Text: &text}} }
+	a, b := roomSeq{"r_a", 5}, roomSeq{"r_b", 7}
+	spans := []relay.Span{{Room: "r_a", After: 3, UpTo: 9}, {Room: "r_b", After: 6, UpTo: 8}}
+	for name, tt := range map[string]struct {
+		events   []touched
+		messages map[roomSeq]*chat.Message
+		upTo     []protocol.Seq
+	}{
+		"what fits":                   {[]touched{{a, a}, {b, b}}, map[roomSeq]*chat.Message{a: message(text), b: message(text)}, []protocol.Seq{9, 8}},
+		"one that is too large alone": {[]touched{{a, a}}, map[roomSeq]*chat.Message{a: message(huge)}, []protocol.Seq{9, 8}},
+		"the next room":               {[]touched{{a, a}, {b, b}}, map[roomSeq]*chat.Message{a: message(text), b: message(huge)}, []protocol.Seq{9}},
+		"the same room":               {[]touched{{roomSeq{"r_a", 4}, a}, {roomSeq{"r_a", 6}, b}}, map[roomSeq]*chat.Message{a: message(text), b: message(huge)}, []protocol.Seq{5}},
+		"without a text":              {[]touched{{a, a}, {b, b}}, map[roomSeq]*chat.Message{a: {}}, []protocol.Seq{9, 8}},
+	} {
+		_, cut := cutSpans(tt.events, slices.Clone(spans), tt.messages)
+		var upTo []protocol.Seq
+		for _, s := range cut {
+			upTo = append(upTo, s.UpTo)
+		}
+		if !slices.Equal(upTo, tt.upTo) {
+			t.Errorf("%s: up to %v, want %v", name, upTo, tt.upTo)
+		}
+	}
+}
