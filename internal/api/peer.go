@@ -75,6 +75,9 @@ func (p *peer) caller() *caller {
 	return &caller{Actor: chat.Actor{User: id.User, Role: id.Role, Session: p.session.ID()}, peer: p}
 }
 
+// Settle implements gateway.Peer.
+func (p *peer) Settle() { p.flying.Wait() }
+
 // Drained implements gateway.Peer.
 func (p *peer) Drained() {
 	if p.follower != nil {

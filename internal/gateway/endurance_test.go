@@ -131,6 +131,7 @@ func (g greeter) Call(c protocol.Call) {
 	g.s.Reply(protocol.AppendResult(nil, c.ID, protocol.Empty{}))
 }
 
+func (greeter) Settle()  {}
 func (greeter) Drained() {}
 func (greeter) Closed()  {}
 

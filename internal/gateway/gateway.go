@@ -74,7 +74,7 @@ func (g *Gateway) Each(f func(*Session)) {
 }
 
 // Drain refuses new sessions and lets the present ones go one after the other, spread over a time: each is told `reconnect` now, goes on working until its
-// turn, and is closed with protocol.CloseRestart once the call that it is in has returned (§2.3). A session without a hello has its turn at once. Drain
+// turn, and is closed with protocol.CloseRestart once every call that it has begun is answered (§2.3). A session without a hello has its turn at once. Drain
 // returns nil when all are gone. When ctx ends first, it cuts those that remain and returns the error of ctx.
 func (g *Gateway) Drain(ctx context.Context, over time.Duration) error {
 	g.refuse()

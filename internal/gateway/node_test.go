@@ -29,6 +29,7 @@ type node struct {
 	opened  chan *peer // every session, in the order of their handshakes
 	waiting chan struct{}
 	proceed chan struct{}
+	hold    chan struct{} // not nil: Drained returns when it is closed
 }
 
 // peer records what a gateway tells about a session.
@@ -123,12 +124,20 @@ func (p *peer) Call(c protocol.Call) {
 	}
 }
 
+func (p *peer) Settle() {
+	p.enter()
+	p.leave()
+}
+
 func (p *peer) Drained() {
 	p.enter()
 	defer p.leave()
 	select {
 	case p.drained <- struct{}{}:
 	default:
+	}
+	if p.node.hold != nil {
+		<-p.node.hold
 	}
 }
 

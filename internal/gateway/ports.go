@@ -15,6 +15,8 @@ type Peer interface {
 	// Call carries out one frame; calls come in the order in which they were sent, one after the other. While it blocks, nothing more is read from the session.
 	// A call's params are only good until Call returns.
 	Call(c protocol.Call)
+	// Settle returns when every Call has been answered: one may return before that. It is called before a session is closed that works until its turn.
+	Settle()
 	// Drained tells that the queue has room again after an Offer was refused.
 	Drained()
 	// Closed is called exactly once, after the last Call, when the session has ended for whatever reason.

@@ -260,10 +260,11 @@ func (s *Session) giveTurn(after time.Duration) {
 	}
 }
 
-// takeTurn closes the session once the call that it is in has returned, and so has been answered.
+// takeTurn closes the session once every call that it has begun is answered.
 func (s *Session) takeTurn() {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	s.peer.Settle()
 	s.Close(protocol.CloseRestart, 0)
 }
 
