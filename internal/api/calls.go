@@ -13,7 +13,7 @@ func (s *Server) handlers() map[string]handler {
 	return map[string]handler{
 		protocol.SessionRefresh: direct(s.refresh),
 		protocol.SessionList:    direct(s.listSessions),
-		protocol.SessionRevoke:  direct(s.revoke),
+		protocol.SessionRevoke:  {run: s.revoke},
 
 		protocol.UserGet: direct(func(ctx context.Context, _ *caller, p *protocol.UserGetParams) (protocol.UsersResult, *protocol.Error) {
 			return c.GetUsers(ctx, p)

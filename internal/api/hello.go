@@ -44,12 +44,12 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 		}
 		return 0, err
 	}
-	if err := params.Check(); err != nil {
-		return 0, err
-	}
 	id, err := s.Gate.Token(ctx, params.Token, params.Device)
 	if err != nil {
 		return protocol.CloseUnauthenticated, unauthenticated(err)
+	}
+	if err := params.Check(); err != nil {
+		return 0, err
 	}
 	p.device = params.Device
 	if code, err := s.enter(ctx, p, id, params); err != nil {
@@ -150,7 +150,7 @@ func unauthenticated(err error) *protocol.Error {
 	var refused *protocol.Error
 	switch {
 	case errors.Is(err, auth.ErrRevoked):
-		return protocol.Errorf(protocol.Unauthenticated, "token", "This token was revoked: sign in again.")
+		return protocol.Errorf(protocol.Unauthenticated, "", "The token was revoked: sign in again.")
 	case errors.As(err, &refused):
 		return refused
 	}

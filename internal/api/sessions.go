@@ -101,7 +101,30 @@ func (s *Server) listSessions(ctx context.Context, c *caller, params *protocol.S
 	return r, nil
 }
 
-func (s *Server) revoke(ctx context.Context, c *caller, params *protocol.SessionRevokeParams) (*protocol.Empty, *protocol.Error) {
+// revoke ends sessions. The caller's own, where it is among them, ends when the call has been answered.
+func (s *Server) revoke(ctx context.Context, c *caller, params any, reply answer) {
+	ended, err := s.revoked(ctx, c, params.(*protocol.SessionRevokeParams))
+	if err != nil {
+		reply(nil, err)
+		return
+	}
+	var own *peer
+	for _, p := range ended {
+		if p == c.peer {
+			own = p
+		} else {
+			p.session.Close(protocol.CloseRevoked, 0)
+		}
+	}
+	s.Hub.Announce()
+	reply(protocol.Empty{}, nil)
+	if own != nil {
+		own.session.Close(protocol.CloseRevoked, 0)
+	}
+}
+
+// revoked makes it so that the sessions have ended as far as anybody asks, and returns those of this node, which are to be closed.
+func (s *Server) revoked(ctx context.Context, c *caller, params *protocol.SessionRevokeParams) ([]*peer, *protocol.Error) {
 	user, err := subject(c, params.User)
 	if err != nil {
 		return nil, err
@@ -117,13 +140,13 @@ func (s *Server) revoke(ctx context.Context, c *caller, params *protocol.Session
 	if failed := s.Gate.Refresh(ctx); failed != nil {
 		return nil, s.failure("session.revoke", failed)
 	}
+	var here []*peer
 	for _, one := range ended {
 		if p := s.peerOf(one.ID, user); p != nil {
-			p.session.Close(protocol.CloseRevoked, 0)
+			here = append(here, p)
 		}
 	}
-	s.Hub.Announce()
-	return &protocol.Empty{}, nil
+	return here, nil
 }
 
 // subject is the user whom a call about sessions or a profile is about: the caller, or whom a back end names.
