@@ -39,6 +39,8 @@ type frame struct {
 	Seq    uint64          `json:"seq"`
 	User   *string         `json:"user"`
 	Data   json.RawMessage `json:"data"`
+
+	came time.Time // when it was read
 }
 
 func (f frame) data() object {
@@ -135,6 +137,7 @@ func (c *client) take(line []byte) {
 		c.t.Errorf("not a frame: %q", line)
 		return
 	}
+	f.came = time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

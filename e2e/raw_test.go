@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -39,23 +38,33 @@ type rawConn struct {
 // rawDial opens a connection, without a handshake. A receive buffer of 0 is what the system gives.
 func (s *server) rawDial(receiveBuffer int) *rawConn {
 	s.t.Helper()
-	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		if receiveBuffer != 0 {
-			_ = raw.Control(func(fd uintptr) {
-				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
-			})
-		}
-		return err
-	}}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", s.addr)
+	c, err := s.tryRawDial(receiveBuffer)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { conn.Close() })
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// tryRawDial is rawDial for any goroutine; who calls it closes the connection.
+func (s *server) tryRawDial(receiveBuffer int) (*rawConn, error) {
+	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, raw syscall.RawConn) error {
+		if receiveBuffer == 0 {
+			return nil
+		}
+		return setReceiveBuffer(raw, receiveBuffer)
+	}}
+	conn, err := dialer.Dial("tcp", s.addr)
+	if err != nil {
+		return nil, err
+	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	return &rawConn{s.t, conn, bufio.NewReader(conn)}
+	return &rawConn{s.t, conn, bufio.NewReader(conn)}, nil
+}
+
+func setReceiveBuffer(raw syscall.RawConn, bytes int) (err error) {
+	failed := raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, bytes) })
+	return errors.Join(failed, err)
 }
 
 // raw opens a WebSocket.

@@ -203,11 +203,11 @@ func TestRemovalRacesResume(t *testing.T) {
 				b.call("user.update", object{"user": u})
 			}
 			p := newTroupe(t, nodes)
-			tokens := p.other.token("removed")
+			token := p.other.token("removed")
 			came := map[string]int{}
 			for i := range races {
 				r := removals()[i%5] // all but leaving, for which one must be there
-				came[p.comeBack(r, tokens)]++
+				came[p.comeBack(r, token)]++
 				if t.Failed() {
 					t.Fatalf("race %d: %s", i, r.name)
 				}
@@ -229,21 +229,35 @@ func (p *troupe) comeBack(r removal, token string) string {
 	}
 	p.removed.cut()
 	position := uint64(rand.IntN(17))
-	replies := p.send(room, rand.IntN(4))
-	again := make(chan *client, 1)
-	go func() {
-		c, err := p.other.dial("removed", token, object{"resume": object{"epoch": epoch, "rooms": object{room: position}}})
-		if err != nil {
-			p.t.Errorf("coming back: %v", err)
-		}
-		again <- c
-	}()
-	replies = append(replies, p.send(room, rand.IntN(4))...)
-	removing, err := r.carry(p.owner, p.removed, room)
+	again, err := p.other.open()
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	again.user, p.removed = p.removed.user, again
+	replies := p.send(room, rand.IntN(4))
+	var hello, removing <-chan frame
+	comeBack := func() {
+		resume := object{"epoch": epoch, "rooms": object{room: position}}
+		if hello, err = again.begin("hello", object{"token": token, "device": "removed-device", "resume": resume}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	remove := func() {
+		if removing, err = r.carry(p.owner, again, room); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	if rand.IntN(4) > 0 {
+		comeBack()
+		remove()
+	} else {
+		remove()
+		comeBack()
+	}
 	replies = append(replies, p.send(room, 2)...)
+	if again.hello, err = await(hello); err != nil {
+		p.t.Fatalf("coming back: %v", err)
+	}
 	result, err := await(removing)
 	if err != nil {
 		p.t.Errorf("the removal: %v", err)
@@ -251,9 +265,6 @@ func (p *troupe) comeBack(r removal, token string) string {
 	}
 	for _, reply := range replies {
 		_, _ = await(reply) // of a deleted room: not_found
-	}
-	if p.removed = <-again; p.removed == nil {
-		p.t.FailNow()
 	}
 	removed := p.removed.expect("room.removed", signal("room.removed", room))
 	p.removed.call("user.get", object{"users": []string{"owner"}})

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slowness is how much is done to a slow member.
+type slowness struct {
+	messages int
+	stopped  time.Duration // for which the slow member reads nothing, while the messages come evenly
+}
+
+const (
+	wordBytes     = 1 << 10  // of each message: more in all than sockets and the session's queue take
+	slowRSS       = 64 << 20 // what one slow member may cost the server
+	fastReaders   = 8
+	slowReceiving = 4 << 10 // the slow member's receive buffer, of which the system makes a few KiB
+)
+
+// TestSlowReader has one member stop reading while its room is busy. The others must not notice, the server must not keep what is not read, and when the
+// slow one reads again it gets everything, or one reset, and then what happens (promise 4).
+func TestSlowReader(t *testing.T) {
+	if !long() {
+		t.Parallel() // the long form measures
+	}
+	amount := slowness{1500, 5 * time.Second}
+	if long() {
+		amount = slowness{5000, time.Minute}
+	}
+	// With heartbeats this rare nobody is taken for dead: that is another test.
+	flags := append([]string{"--heartbeat=2m"}, unlimited...)
+	if !long() {
+		p99 := runSlow(t, start(t, flags...), amount, true)
+		t.Logf("p99 of a delivery beside a slow reader: %v", p99)
+		return
+	}
+	var without []time.Duration
+	for range 3 {
+		without = append(without, runSlow(t, start(t, flags...), slowness{amount.messages, amount.stopped / 4}, false))
+	}
+	slices.Sort(without)
+	with := runSlow(t, start(t, flags...), slowness{amount.messages, amount.stopped / 4}, true)
+	t.Logf("p99 of a delivery: %v beside a slow reader, %v without one (median of %v)", with, without[1], without)
+	if limit := 2*without[1] + 5*time.Millisecond; with > limit {
+		t.Errorf("a slow reader slows the others: p99 is %v, over %v", with, limit)
+	}
+	runSlow(t, start(t, flags...), amount, true)
+}
+
+// runSlow sends the messages, and returns the 99th percentile of the time from sending to arrival for those who read.
+func runSlow(t *testing.T, s *server, amount slowness, slow bool) time.Duration {
+	t.Helper()
+	users := []string{"writer", "slow"}
+	for i := range fastReaders {
+		users = append(users, fmt.Sprint("fast", i))
+	}
+	room := s.backend().newRoom("group", users...)
+	writer := s.connect("writer", object{"rooms": "none"})
+	var fast []*client
+	for _, u := range users[2:] {
+		fast = append(fast, s.connect(u, nil))
+	}
+	var sleeper *rawConn
+	if slow {
+		sleeper = s.rawDial(slowReceiving)
+		sleeper.upgrade(s.addr)
+		sleeper.hello(s.token("slow"), "slow")
+		_ = sleeper.SetDeadline(time.Now().Add(amount.stopped + 2*patience))
+	}
+	before, most := s.rss(), int64(0)
+	word := strings.Repeat("w", wordBytes)
+	pace := time.NewTicker(amount.stopped / time.Duration(amount.messages)) // the time for which the slow one reads nothing must pass
+	defer pace.Stop()
+	began, replies := time.Now(), make([]<-chan frame, amount.messages)
+	for i := range replies {
+		<-pace.C
+		params := object{"room": room, "client_id": fmt.Sprint(i), "text": fmt.Sprint(time.Now().UnixNano(), " ", word)}
+		var err error
+		if replies[i], err = writer.begin("message.send", params); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 0 {
+			most = max(most, s.rss()-before)
+		}
+	}
+	var last uint64
+	for _, reply := range replies {
+		result, err := await(reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = uint64(result["seq"].(float64))
+	}
+	t.Logf("%d messages of %d bytes in %v: the server has grown by %.1f MiB (slow reader: %v)",
+		amount.messages, wordBytes, time.Since(began).Round(time.Millisecond), float64(most)/(1<<20), slow)
+	if most > slowRSS {
+		t.Errorf("the server has grown by %d MiB, over %d", most>>20, int64(slowRSS)>>20)
+	}
+	var delays []time.Duration
+	for _, c := range fast {
+		c.expect("the last message", event(room, last))
+		delays = append(delays, c.delays(room)...)
+	}
+	if slow {
+		last = writer.send(room, "after", "the slow one reads again")
+		wakeUp(t, sleeper, room, last)
+	}
+	slices.Sort(delays)
+	return delays[len(delays)*99/100]
+}
+
+// delays are how long the messages of a room took from sending to arrival here.
+func (c *client) delays(room string) (list []time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.pushes {
+		if f.Room != room {
+			continue
+		}
+		text, _ := f.data()["text"].(string)
+		stamp, _, _ := strings.Cut(text, " ")
+		if sent, err := strconv.ParseInt(stamp, 10, 64); err == nil {
+			list = append(list, f.came.Sub(time.Unix(0, sent)))
+		}
+	}
+	return list
+}
+
+// wakeUp reads everything that has waited for the slow member: the room's events from the first message on, with at most one reset between them.
+func wakeUp(t *testing.T, c *rawConn, room string, last uint64) {
+	t.Helper()
+	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		err = setReceiveBuffer(raw, 1<<20) // it is not slow any more
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, resets := uint64(2), 0
+	for next <= last {
+		op, payload, err := c.message()
+		if err != nil || op != opText {
+			t.Fatalf("the slow member waits for seq %d of %d, and gets a frame of kind %d: %q, %v", next, last, op, payload, err)
+		}
+		for line := range bytes.Lines(payload) {
+			var f frame
+			if err := json.Unmarshal(line, &f); err != nil {
+				t.Fatalf("not a frame: %q", line)
+			}
+			switch {
+			case f.Event == "reset" && resets == 0:
+				resets++
+				head := uint64(f.data()["head"].(float64))
+				t.Logf("the slow member got the messages up to %d, and then a reset to %d", next-1, head)
+				if head < next {
+					t.Fatalf("a reset to %d, when %d had come", head, next-1)
+				}
+				next = head + 1
+			case f.Room == room && f.Seq == next:
+				next++
+			case f.Event != "":
+				t.Fatalf("the slow member waits for seq %d, and gets %s", next, line)
+			}
+		}
+	}
+}
+
+// rss is the memory that the server's process holds, in bytes.
+func (s *server) rss() int64 {
+	s.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.pid()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return kib << 10
+}
