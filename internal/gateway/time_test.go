@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -114,13 +116,14 @@ func TestSlowHello(t *testing.T) {
 
 // Before hello there is no heartbeat: the reply to hello is the first frame of the server.
 func TestNoHeartbeatBeforeHello(t *testing.T) {
-	n := startStill(t, gateway.Options{Heartbeat: time.Second})
+	n := startStill(t, gateway.Options{Heartbeat: 4 * time.Second})
 	c := connect(t, n.addr)
-	for range 6 {
-		n.clock.advance(time.Second)
-		if got := c.ping("x"); len(got) > 0 {
-			t.Fatalf("got %q", got)
-		}
+	p := <-n.opened
+	n.opened <- p                                        // for the end of the test
+	p.s.Alarm(n.clock.now.Add(5*time.Second), func() {}) // has the session looked at
+	n.clock.advance(7 * time.Second)
+	if got := c.ping("x"); len(got) > 0 {
+		t.Fatalf("got %q", got)
 	}
 }
 
@@ -225,9 +228,11 @@ func TestAlarm(t *testing.T) {
 	p.s.Alarm(n.clock.now.Add(time.Minute), ring("taken back"))
 	p.s.Alarm(time.Time{}, nil)
 	alive(2 * time.Minute)
-	p.s.Alarm(n.clock.now.Add(time.Minute), ring("of an ended session"))
+	p.s.Alarm(n.clock.now.Add(2*time.Second), ring("of an ended session"))
 	p.s.Close(protocol.CloseNormal, 0)
-	n.clock.advance(2 * time.Minute)
+	p.s.Alarm(n.clock.now.Add(2*time.Second), ring("set after the end"))
+	n.clock.advance(4 * time.Second)
+	wait(t, "Closed", p.closed)
 	if len(rang) > 0 {
 		t.Errorf("%s rang", <-rang)
 	}
@@ -326,6 +331,9 @@ func TestDrainWaitsForCalls(t *testing.T) {
 	go func() { drained <- n.Drain(t.Context(), 0) }()
 	c.wantText(`{"event":"reconnect","data":{"delay_ms":0}}`)
 	n.clock.advance(time.Second)
+	for range 1000 { // time for a close that does not wait
+		runtime.Gosched()
+	}
 	n.proceed <- struct{}{}
 	c.wantText(`{"id":2,"result":{}}`)
 	next := c.nextText()
@@ -340,6 +348,41 @@ func TestDrainWaitsForCalls(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
+}
+
+// A handshake that was under way when the drain began is not forgotten.
+func TestDrainDuringHandshake(t *testing.T) {
+	h := slowOpener{entered: make(chan struct{}), proceed: make(chan struct{})}
+	g := gateway.New(gateway.Options{}, h)
+	server := httptest.NewServer(g)
+	defer g.Stop()
+	defer server.Close()
+	addr := server.Listener.Addr().String()
+	c := connect(t, addr)
+	<-h.entered
+	drained := make(chan error)
+	go func() { drained <- g.Drain(t.Context(), time.Hour) }()
+	for g.Stats().Refused == 0 {
+		another := dial(t, addr)
+		another.send([]byte(handshake(addr)))
+		if resp, err := http.ReadResponse(another.in, nil); err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
+			go func() { <-h.entered }() // it came before the drain
+		}
+	}
+	close(h.proceed)
+	c.wantClosing(protocol.CloseRestart)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// slowOpener is a Handler that takes its time.
+type slowOpener struct{ entered, proceed chan struct{} }
+
+func (h slowOpener) Opened(s *gateway.Session) gateway.Peer {
+	h.entered <- struct{}{}
+	<-h.proceed
+	return greeter{s}
 }
 
 // When the time for draining is over, who remains is cut.

@@ -108,10 +108,9 @@ func (w *wheel) sessions() []*Session {
 	return all
 }
 
-// tickOf is the first tick at or after a time, but one that is still to come, and within one turn.
+// tickOf is the first tick at or after a time, but one that is still to come.
 func (w *wheel) tickOf(at time.Duration) int64 {
-	tick := int64((at + tickLength - 1) / tickLength)
-	return max(int64(w.now()/tickLength)+1, min(tick, w.tick+wheelSlots-1))
+	return int64(max(w.now()/tickLength+1, (at+tickLength-1)/tickLength))
 }
 
 func (w *wheel) link(s *Session, tick int64) {

@@ -167,7 +167,6 @@ func (s *Session) drain() {
 	}
 	s.finish()
 	s.mu.Unlock()
-	s.tellDrained()
 	s.release()
 }
 

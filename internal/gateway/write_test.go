@@ -92,6 +92,53 @@ func TestDrainedWaitsForCalls(t *testing.T) {
 	c.wantText(`{"id":2,"result":{}}`)
 }
 
+// Once the peer knows that the session has ended, it hears of no room.
+func TestNoDrainedAfterClosed(t *testing.T) {
+	for range 5 {
+		n := start(t, gateway.Options{QueueBytes: 1})
+		c, p := n.connect()
+		c.text(`{"id":2,"method":"wait"}`)
+		<-n.waiting
+		taken := fill(t, n, p, 1<<20, 1<<20)
+		for i := range taken {
+			c.wantText(numbered(i, 1<<20))
+		}
+		p.s.Close(protocol.CloseReplaced, 0)
+		n.proceed <- struct{}{}
+		c.wantClosing(protocol.CloseReplaced)
+		wait(t, "Closed", p.closed)
+	}
+}
+
+// A call that has come, and waits for the peer, does not begin once the session is closing.
+func TestNoCallAfterClose(t *testing.T) {
+	n := start(t, gateway.Options{})
+	n.hold = make(chan struct{})
+	c, p := n.connect()
+	for i := range fill(t, n, p, 20<<10, 256<<10) {
+		c.wantText(numbered(i, 20<<10))
+	}
+	wait(t, "Drained", p.drained)
+	frames := n.Stats().FramesIn
+	c.text(call("late"))
+	for n.Stats().FramesIn == frames {
+		runtime.Gosched()
+	}
+	p.s.Close(protocol.CloseReplaced, 0)
+	close(n.hold)
+	c.wantClosing(protocol.CloseReplaced)
+	wait(t, "Closed", p.closed)
+	c.conn.Close()
+	for n.Count() > 0 {
+		runtime.Gosched()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.calls != 3 { // hello, Drained, Closed
+		t.Errorf("the peer was called %d times", p.calls)
+	}
+}
+
 // An idle queue takes one message of any size.
 func TestIdleQueueTakesOne(t *testing.T) {
 	n := start(t, gateway.Options{QueueBytes: 1})
@@ -109,7 +156,7 @@ func TestIdleQueueTakesOne(t *testing.T) {
 // What must not be lost is queued beyond the bound, but not without one.
 func TestPushIsBounded(t *testing.T) {
 	const size = 1 << 20
-	n := start(t, gateway.Options{})
+	n := startStill(t, gateway.Options{})
 	c, p := n.connect()
 	pushed := 0
 	for ; !p.s.Done(); pushed++ {
@@ -193,6 +240,35 @@ func TestHeldBackIsNotSilent(t *testing.T) {
 	sending.Wait()
 }
 
+// A client that reads slowly, but reads, may have much waiting for it.
+func TestSlowButReading(t *testing.T) {
+	const size, messages = 1 << 20, 40
+	n := startStill(t, gateway.Options{QueueBytes: messages * size})
+	c, p := n.connect()
+	for i := range messages {
+		p.s.Push(gateway.Wire([]byte(numbered(i, size))))
+	}
+	next := func() {
+		if got := c.nextText(); got != "{}" && len(got) < size {
+			t.Fatal(got)
+		}
+	}
+	for range 5 {
+		n.clock.advance(heartbeat)
+		for written := n.Stats().BytesOut; n.Stats().BytesOut == written; {
+			next()
+		}
+		heard := n.Stats().BytesIn
+		for c.text("{}"); n.Stats().BytesIn == heard; {
+			runtime.Gosched()
+		}
+		c.settle()
+		if p.s.Done() || n.Stats().QueueBytes == 0 {
+			t.Fatalf("done: %t, %d bytes are queued", p.s.Done(), n.Stats().QueueBytes)
+		}
+	}
+}
+
 // A client that has closed its side for writing still gets what was on its way.
 func TestCloseWaitsForTheQueue(t *testing.T) {
 	const size = 20 << 10
@@ -204,6 +280,9 @@ func TestCloseWaitsForTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, "Closed", p.closed)
+	for !p.s.ReadEnded() {
+		runtime.Gosched()
+	}
 	for i := range taken {
 		c.wantText(numbered(i, size))
 	}
