@@ -147,7 +147,7 @@ func TestLogsAreCompared(t *testing.T) {
 			u := listener(t)
 			u.made = 3
 			if test.refused != 0 {
-				u.r.disorder[test.refused] = struct{}{}
+				u.r.refusals.disorder[test.refused] = struct{}{}
 			}
 			if got := u.r.judge(&room{acks: test.acks}, test.log, test.seen); got != test.want {
 				t.Errorf("judged %+v, want %+v", got, test.want)

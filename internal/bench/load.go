@@ -13,7 +13,9 @@ type result struct {
 	seconds          float64
 	acked, delivered uint64
 	cpu              float64
-	caughtUp         time.Duration // storm: from the cut until everybody had everything
+	caughtUp         time.Duration           // storm: from the cut until everybody had everything
+	heads            map[string]protocol.Seq // of the rooms, as the logs say in the end
+	logs             verdict
 	problems         []string
 }
 
@@ -51,7 +53,7 @@ func (r *run) load(ctx context.Context) {
 	}
 	r.sending.Store(false)
 	r.measured.seconds = time.Since(begin).Seconds()
-	r.measured.acked, r.measured.delivered = r.acked.Load(), r.delivered()
+	r.measured.acked, r.measured.delivered = r.count.acked.Load(), r.delivered()
 	r.measured.cpu = processorTime() - cpu
 }
 
@@ -98,18 +100,18 @@ func (r *run) pace(ctx context.Context) {
 
 // retryDue sends again what was refused for now and is due.
 func (r *run) retryDue() {
-	r.mu.Lock()
+	r.refusals.mu.Lock()
 	var due []retry
-	kept := r.retries[:0]
-	for _, again := range r.retries {
+	kept := r.refusals.retries[:0]
+	for _, again := range r.refusals.retries {
 		if time.Now().After(again.due) {
 			due = append(due, again)
 		} else {
 			kept = append(kept, again)
 		}
 	}
-	r.retries = kept
-	r.mu.Unlock()
+	r.refusals.retries = kept
+	r.refusals.mu.Unlock()
 	for _, again := range due {
 		again.u.again(again.n)
 	}
@@ -125,7 +127,7 @@ func (r *run) fillWindow() {
 	for _, p := range r.window {
 		least = min(least, p.next.Load()-p.from)
 	}
-	for done := least + r.failed.Load(); r.sent.Load() < done+uint64(r.c.Inflight); {
+	for done := least + r.count.failed.Load(); r.count.sent.Load() < done+uint64(r.c.Inflight); {
 		r.speak()
 	}
 }
@@ -142,12 +144,12 @@ func (r *run) storm(ctx context.Context) {
 		return
 	}
 	at := time.Since(r.begin)
-	r.cutAt.Store(int64(at))
+	r.cut.at.Store(int64(at))
 	each(r.c.Users, 8, func(i int) error {
 		r.users[i].link.Cut()
 		return nil
 	})
-	err := r.await(ctx, time.Minute, "the sessions that were cut", func() int { return r.c.Users - int(r.back.Load()) })
+	err := r.await(ctx, time.Minute, "the sessions that were cut", func() int { return r.c.Users - int(r.cut.back.Load()) })
 	if err == nil {
 		heads := make(map[string]protocol.Seq, len(r.rooms))
 		for _, made := range r.rooms {
@@ -204,7 +206,7 @@ func (r *run) settle() {
 	}))
 	problem(r.readLogs(ctx))
 	if r.c.Scenario != Durable {
-		problem(r.await(ctx, r.c.Settle, "the events that users should have got", func() int { return r.behind(r.heads) }))
+		problem(r.await(ctx, r.c.Settle, "the events that users should have got", func() int { return r.behind(r.measured.heads) }))
 	}
 	problem(r.history.flush())
 }
@@ -214,10 +216,10 @@ func (r *run) sayOnce() {
 	const some = 500
 	for i := range min(some, len(r.rooms)) {
 		made := r.rooms[i*len(r.rooms)/min(some, len(r.rooms))]
-		r.sent.Add(1)
+		r.count.sent.Add(1)
 		made.members[len(made.members)-1].send(made)
 	}
-	if lost := len(r.users) - int(r.lives.Load()); lost > 0 {
+	if lost := len(r.users) - int(r.count.lives.Load()); lost > 0 {
 		r.measured.problems = append(r.measured.problems, fmt.Sprintf("%d sessions are not open at the end", lost))
 	}
 }

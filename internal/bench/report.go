@@ -44,11 +44,16 @@ type Report struct {
 	Resets      uint64    `json:"resets"`
 	Delayed     uint64    `json:"delayed"`      // messages refused for now and sent again
 	RateLimited uint64    `json:"rate_limited"` // of these by a rate limit
-	ResumeMS    Quantiles `json:"resume_ms"`    // storm: from the cut to the session being open again
-	CaughtUpS   float64   `json:"caught_up_s"`  // storm: from the cut until everybody had everything
-	BenchCPUS   float64   `json:"bench_cpu_s"`  // that the load generator itself used
+	Storm       *Recovery `json:"storm,omitzero"`
+	BenchCPUS   float64   `json:"bench_cpu_s"` // that the load generator itself used
 
 	Problems []string `json:"problems,omitempty"` // what else was not as it should be
+}
+
+// Recovery is how sessions came back after a storm cut them.
+type Recovery struct {
+	ResumeMS  Quantiles `json:"resume_ms"`   // from the cut to the session being open again
+	CaughtUpS float64   `json:"caught_up_s"` // from the cut until everybody had everything
 }
 
 // Broken reports whether the server broke a promise, or the run could not be carried through.
@@ -61,12 +66,15 @@ func (r *run) report() Report {
 	m := r.measured
 	report := Report{
 		Scenario: r.c.Scenario, Sessions: len(r.users), Rooms: len(r.rooms), Seconds: m.seconds,
-		Sent: r.sent.Load(), Acked: r.acked.Load(), Failed: r.failed.Load(),
-		Lost: r.logs.lost + r.logs.gaps, Duplicated: r.logs.duplicated, Reordered: r.logs.reordered, Strange: r.logs.strange,
-		AckMS: r.ack.quantiles(), DeliveryMS: r.delivery.quantiles(), ResumeMS: r.resumed.quantiles(),
+		Sent: r.count.sent.Load(), Acked: r.count.acked.Load(), Failed: r.count.failed.Load(),
+		Lost: r.measured.logs.lost + r.measured.logs.gaps, Duplicated: r.measured.logs.duplicated, Reordered: r.measured.logs.reordered, Strange: r.measured.logs.strange,
+		AckMS: r.ack.quantiles(), DeliveryMS: r.delivery.quantiles(),
 		AckedPerS: float64(m.acked) / m.seconds, DeliveriesPerS: float64(m.delivered) / m.seconds,
-		Reconnects: r.returns.Load(), Delayed: r.delayed.Load(), RateLimited: r.limited.Load(),
-		CaughtUpS: m.caughtUp.Seconds(), BenchCPUS: m.cpu, Problems: m.problems,
+		Reconnects: r.count.returns.Load(), Delayed: r.count.delayed.Load(), RateLimited: r.count.limited.Load(),
+		BenchCPUS: m.cpu, Problems: m.problems,
+	}
+	if r.c.Scenario == Storm {
+		report.Storm = &Recovery{ResumeMS: r.cut.resumed.quantiles(), CaughtUpS: m.caughtUp.Seconds()}
 	}
 	for _, u := range r.users {
 		report.Duplicated += u.tally.duplicated.Load()
@@ -74,14 +82,14 @@ func (r *run) report() Report {
 		report.Resets += u.tally.resets.Load()
 		report.Strange += u.tally.removed.Load()
 		for _, p := range u.places {
-			report.count(p.next.Load(), p.from, r.heads[p.room], p.reset, uint64(len(p.holes)))
+			report.count(p.next.Load(), p.from, r.measured.heads[p.room], p.reset, uint64(len(p.holes)))
 		}
 	}
 	if r.over.Err() != nil {
 		report.Problems = append(report.Problems, fmt.Sprint(r.failure()))
 	}
 	if report.Failed > 0 {
-		report.Problems = append(report.Problems, fmt.Sprintf("%d messages were refused for good, the first with: %v", report.Failed, r.refusal))
+		report.Problems = append(report.Problems, fmt.Sprintf("%d messages were refused for good, the first with: %v", report.Failed, r.refusals.first))
 	}
 	return report
 }
@@ -128,8 +136,8 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Reconnects+r.Resets > 0 {
 		line("reconnected", "%s times; %s resets, which left out %s events that are in the log", number(r.Reconnects), number(r.Resets), number(r.Reloaded))
 	}
-	if r.Scenario == Storm {
-		line("resumed", "%s; everybody had everything after %.2f s", r.ResumeMS, r.CaughtUpS)
+	if r.Storm != nil {
+		line("resumed", "%s; everybody had everything after %.2f s", r.Storm.ResumeMS, r.Storm.CaughtUpS)
 	}
 	if r.Delayed > 0 {
 		line("sent again", "%s times after a refusal for now", number(r.Delayed))

@@ -22,40 +22,52 @@ type run struct {
 	filler   string // of every text, after its time
 	sampling uint64 // of so many deliveries one is timed and looked into
 	history  *history
+	caller   *http.Client
+	bar      *bar
 
-	users []*user // those that are cut in a storm first, then the speakers
-	rooms []*room
-	heads map[string]protocol.Seq // of the rooms, as the logs say in the end
+	users  []*user // those that are cut in a storm first, then the speakers
+	rooms  []*room
+	window []*place // in fanout: where each member stands
 
-	sending atomic.Bool
-	turn    atomic.Uint64
-	sent    atomic.Uint64
-	acked   atomic.Uint64
-	failed  atomic.Uint64 // refused for good
-	delayed atomic.Uint64 // refused for now
-	limited atomic.Uint64 // of these by a rate limit
-	lives   atomic.Int64  // sessions open
-	returns atomic.Uint64 // sessions opened again
-	cutAt   atomic.Int64  // in a storm: when, in nanoseconds since begin
-	back    atomic.Int64  // in a storm: the users that were cut and have a session again
-	window  []*place      // in fanout: where each member stands
-
-	ack, delivery, resumed *latency
+	sending       atomic.Bool
+	turn          atomic.Uint64
+	count         counters
+	refusals      refusals
+	cut           cut
+	ack, delivery *latency
 
 	over    context.Context // ends with the first failure
 	fail    context.CancelCauseFunc
 	pacing  sync.WaitGroup
 	endPace context.CancelFunc
 
+	measured result
+}
+
+// counters are told while a run goes on.
+type counters struct {
+	sent    atomic.Uint64 // messages
+	acked   atomic.Uint64
+	failed  atomic.Uint64 // refused for good
+	delayed atomic.Uint64 // refused for now
+	limited atomic.Uint64 // of these by a rate limit
+	lives   atomic.Int64  // sessions open
+	returns atomic.Uint64 // sessions opened again
+}
+
+// cut is what a storm does.
+type cut struct {
+	at      atomic.Int64 // in nanoseconds since the run began; 0: not yet
+	back    atomic.Int64 // the users that were cut and have a session again
+	resumed *latency
+}
+
+// refusals are what the server would not take.
+type refusals struct {
 	mu       sync.Mutex
 	retries  []retry
 	disorder map[uint64]struct{} // messages that were refused for now: they may be overtaken
-	refusal  *protocol.Error     // the first for good
-
-	caller   *http.Client
-	bar      *bar
-	measured result
-	logs     verdict
+	first    *protocol.Error     // for good
 }
 
 // retry is a message that is to be sent again.
@@ -98,9 +110,10 @@ func (r *room) acknowledged(seq protocol.Seq, what uint64) {
 func newRun(c Config) *run {
 	r := &run{
 		c: c, name: "bench-" + strings.ToLower(rand.Text()[:8]), begin: time.Now(),
-		filler: strings.Repeat(" as people write", c.TextBytes/16+1)[:c.TextBytes-stampBytes],
-		sampling: 1, heads: make(map[string]protocol.Seq), disorder: make(map[uint64]struct{}),
-		ack: newLatency(), delivery: newLatency(), resumed: newLatency(),
+		filler:   strings.Repeat(" as people write", c.TextBytes/16+1)[:c.TextBytes-stampBytes],
+		sampling: 1, ack: newLatency(), delivery: newLatency(),
+		refusals: refusals{disorder: make(map[uint64]struct{})}, cut: cut{resumed: newLatency()},
+		measured: result{heads: make(map[string]protocol.Seq)},
 	}
 	if c.Users > 100 {
 		r.sampling = 32 // of so many deliveries these are enough, and cheaper
@@ -212,7 +225,7 @@ func (r *run) speak() {
 	turn := r.turn.Add(1) - 1
 	first, n := r.speaking()
 	u := r.users[first+int(turn%n)]
-	r.sent.Add(1)
+	r.count.sent.Add(1)
 	u.send(u.rooms[int(turn/n)%len(u.rooms)])
 }
 
@@ -230,24 +243,24 @@ func (r *run) speaking() (first int, n uint64) {
 // later has a message sent again after a refusal for now.
 func (r *run) later(u *user, n uint64, e *protocol.Error) {
 	wait := max(time.Duration(e.RetryAfterMS)*time.Millisecond, 20*time.Millisecond)
-	r.delayed.Add(1)
+	r.count.delayed.Add(1)
 	if e.Code == protocol.RateLimited {
-		r.limited.Add(1)
+		r.count.limited.Add(1)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.disorder[message(u.index, n)] = struct{}{}
-	r.retries = append(r.retries, retry{u, n, time.Now().Add(wait)})
+	r.refusals.mu.Lock()
+	defer r.refusals.mu.Unlock()
+	r.refusals.disorder[message(u.index, n)] = struct{}{}
+	r.refusals.retries = append(r.refusals.retries, retry{u, n, time.Now().Add(wait)})
 }
 
 // refusedForGood counts a message that will not be sent. A server that refuses more than it takes is not worth driving on.
 func (r *run) refusedForGood(e *protocol.Error) {
-	r.mu.Lock()
-	if r.refusal == nil {
-		r.refusal = e
+	r.refusals.mu.Lock()
+	if r.refusals.first == nil {
+		r.refusals.first = e
 	}
-	r.mu.Unlock()
-	if failed := r.failed.Add(1); failed > 1000 && failed > r.acked.Load() {
+	r.refusals.mu.Unlock()
+	if failed := r.count.failed.Add(1); failed > 1000 && failed > r.count.acked.Load() {
 		r.fail(fmt.Errorf("bench: the server refuses most messages, the first with: %w", e))
 		return
 	}

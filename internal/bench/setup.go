@@ -85,7 +85,7 @@ func (r *run) connect(ctx context.Context) error {
 	const atOnce = 128
 	opened := 0
 	return r.await(ctx, time.Minute, "the sessions", func() int {
-		live := int(r.lives.Load())
+		live := int(r.count.lives.Load())
 		for ; opened < total && opened < live+atOnce; opened++ {
 			r.users[opened].link.Open()
 		}

@@ -117,7 +117,7 @@ func (u *user) Resume() *protocol.Resume {
 func (u *user) State(s client.State) {
 	if u.live {
 		u.live = false
-		u.r.lives.Add(-1)
+		u.r.count.lives.Add(-1)
 		u.r.history.add(entry{op: "conn", phase: "info", user: u.id, session: u.session.Load()})
 	}
 	switch s.Phase {
@@ -138,15 +138,15 @@ func (u *user) State(s client.State) {
 // greeted counts a session that has opened.
 func (u *user) greeted() {
 	r := u.r
-	r.lives.Add(1)
+	r.count.lives.Add(1)
 	if u.started {
-		r.returns.Add(1)
+		r.count.returns.Add(1)
 	}
 	u.started = true
-	if at := r.cutAt.Load(); at > 0 && !u.back && u.index < r.c.Users {
+	if at := r.cut.at.Load(); at > 0 && !u.back && u.index < r.c.Users {
 		u.back = true
-		r.back.Add(1)
-		r.resumed.add(u.index, time.Since(r.begin)-time.Duration(at))
+		r.cut.back.Add(1)
+		r.cut.resumed.add(u.index, time.Since(r.begin)-time.Duration(at))
 	}
 }
 
@@ -349,7 +349,7 @@ func (u *user) answered(n uint64, seq protocol.Seq) {
 	u.r.ack.add(u.index, time.Since(f.at))
 	u.r.history.add(entry{op: "send", phase: "ok", user: u.id, session: u.session.Load(), room: f.room.id, cid: n, seq: seq})
 	f.room.acknowledged(seq, message(u.index, n))
-	u.r.acked.Add(1)
+	u.r.count.acked.Add(1)
 	u.r.more()
 }
 

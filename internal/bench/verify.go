@@ -47,8 +47,8 @@ func (r *run) readLogs(ctx context.Context) error {
 		v := r.judge(r.rooms[i], log, seen[r.rooms[i].id])
 		mu.Lock()
 		defer mu.Unlock()
-		r.heads[r.rooms[i].id] = protocol.Seq(len(log) - 1)
-		r.logs.add(v)
+		r.measured.heads[r.rooms[i].id] = protocol.Seq(len(log) - 1)
+		r.measured.logs.add(v)
 		read++
 		r.bar.say("reading the logs: %s of %s", number(uint64(read)), number(uint64(len(r.rooms))))
 		return nil
@@ -159,8 +159,8 @@ func (u *user) numbered() uint64 {
 
 // overtakable reports a message that was refused for now at least once.
 func (r *run) overtakable(what uint64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, ok := r.disorder[what]
+	r.refusals.mu.Lock()
+	defer r.refusals.mu.Unlock()
+	_, ok := r.refusals.disorder[what]
 	return ok
 }
