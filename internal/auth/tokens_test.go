@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	secret = "0123456789abcdef0123456789abcdef"
+	secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" // long enough for HS512, which is refused all the same
 	hs256  = `{"alg":"HS256","typ":"JWT"}`
 )
 
@@ -327,7 +327,7 @@ func TestSign(t *testing.T) {
 
 // The secret of a deployment is never shorter than what HS256 needs.
 func TestNewTokensRefusesShortSecrets(t *testing.T) {
-	if _, err := auth.NewTokens([]byte(secret[1:]), time.Now); err == nil {
+	if _, err := auth.NewTokens([]byte(secret[:31]), time.Now); err == nil {
 		t.Error("a secret of 31 bytes was accepted")
 	}
 }
