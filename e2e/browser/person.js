@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 
 const PATIENCE_MS = 15_000;
 const LOOK_AGAIN_MS = 40;
+/** What a message says, apart from its author, time and marks: the one thing here that no role tells. */
+const TEXT = '.text';
 
 /** Repeats a check until it passes; fails as it failed last. */
 export async function eventually(check) {
@@ -90,7 +92,7 @@ export class Person {
 
   /** A conversation in the list. */
   entry(name) {
-    return this.conversations.getByRole('link').filter({ hasText: name });
+    return this.conversations.getByRole('link').filter({ has: this.page.getByText(name, { exact: true }) });
   }
 
   async open(name) {
@@ -117,20 +119,20 @@ export class Person {
     }
   }
 
-  /** The row of the message with this text. */
+  /** The row of the message with this text; not those that quote it. */
   message(text) {
-    return this.log.getByRole('listitem').filter({ has: this.page.getByText(text, { exact: true }), hasNot: this.page.getByRole('listitem') });
+    return this.log.getByRole('listitem').filter({ has: this.page.locator(TEXT).and(this.page.getByText(text, { exact: true })) });
   }
 
   /** Uses the toolbar of a message. */
   async act(text, name) {
-    await this.message(text).getByText(text, { exact: true }).hover();
+    await this.message(text).locator(TEXT).hover();
     await this.page.getByRole('toolbar', { name: 'Message' }).getByRole('button', { name }).click();
   }
 
   /** The texts of the messages that are shown, from the top. */
   texts() {
-    return this.log.getByRole('listitem').locator('.text').allTextContents();
+    return this.log.getByRole('listitem').locator(TEXT).allTextContents();
   }
 
   /** What the mark beside an own message says: Sent, Delivered, Read… */
@@ -142,7 +144,7 @@ export class Person {
   acknowledged() {
     const marked = (status) => this.log.getByRole('listitem').filter({ has: this.page.getByRole('img', { name: status }) });
     const stored = marked('Sent').or(marked('Delivered')).or(marked('Read'));
-    return stored.locator('.text').allTextContents();
+    return stored.locator(TEXT).allTextContents();
   }
 
   /** Waits until the conversation consists of exactly these messages, in this order. */

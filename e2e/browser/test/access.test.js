@@ -112,7 +112,7 @@ story('whatever can be used has a name', async (stage) => {
   await alice.startChannel('general', 'Everything');
   await alice.say('Hello');
   await alice.sent('Hello', 'Sent');
-  await alice.message('Hello').getByText('Hello').hover();
+  await alice.message('Hello').hover();
   await check('the toolbar of a message', alice);
   await alice.page.getByRole('button', { name: 'React' }).click();
   await check('the choice of reactions', alice);

@@ -219,10 +219,10 @@ export class Chat {
   // -- messages -------------------------------------------------------------
 
   send(room, text, replyTo) {
-    this.#typingSince.delete(room.id);
     const at = new Date(this.#now()).toISOString();
     const mentions = mentionsIn(text, room.members).slice(0, MENTIONS);
     this.#outbox.add({ room: room.id, client_id: newId(), text, reply_to: replyTo, mentions, at });
+    this.stopTyping(room); // or the server would take what is typed next for the same typing, and not tell it
   }
 
   retry(clientId) {

@@ -35,7 +35,7 @@ export class ConversationView {
 
   constructor(root, context) {
     this.#context = { ...context, jumpTo: (seq) => this.#jumpTo(seq) };
-    this.#composer = new Composer(context, { onSent: () => (this.#atEnd = true), lastOwn: () => this.#lastOwn() });
+    this.#composer = new Composer(context, { onSent: () => this.#sent(), lastOwn: () => this.#lastOwn() });
     this.#actions = new MessageActions({
       reply: (message) => this.#composer.reply(message),
       edit: (message) => this.#composer.edit(message),
@@ -248,6 +248,12 @@ export class ConversationView {
     if (!row) return;
     event.preventDefault();
     row.focus();
+  }
+
+  /** Who answers has read what was new, and wants to see the answer. */
+  #sent() {
+    this.#newAfter = null;
+    this.#atEnd = true;
   }
 
   #lastOwn() {

@@ -120,7 +120,13 @@ export function browseChannels(context) {
   const { chat, store, openRoom } = context;
   const results = el('ul', { class: 'channel-list', role: 'list' });
   const note = el('p', { class: 'hint', role: 'status' });
-  const query = el('input', { type: 'search', 'aria-label': 'Search channels', placeholder: 'Search channels', oninput: () => later() });
+  const query = el('input', {
+    type: 'search',
+    'aria-label': 'Search channels',
+    placeholder: 'Search channels',
+    autofocus: matchMedia('(hover: hover)').matches, // a phone's keyboard would cover the list
+    oninput: () => later(),
+  });
 
   async function join(id) {
     try {

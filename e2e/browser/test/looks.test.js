@@ -1,0 +1,174 @@
+// How the page looks: it fits, on a desk and on a phone, in light and dark. UPDATE_SCREENSHOTS=1 writes the pictures
+// that the documents show.
+
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+
+import { eventually } from '../person.js';
+import { story } from '../stage.js';
+
+const DESK = { width: 1200, height: 800 };
+const PHONE = { width: 390, height: 844 };
+const PICTURES = new URL('../../../docs/screenshots/', import.meta.url);
+/** The least contrast of small text with what is behind it (WCAG AA). */
+const CONTRAST = 4.5;
+
+/** A time zone where it is past nine now, because the pictures say good morning. */
+function zoneInTheMorning() {
+  const ahead = ((9 - new Date().getUTCHours() + 36) % 24) - 12;
+  return `Etc/GMT${ahead > 0 ? '-' : '+'}${Math.abs(ahead)}`; // these names count westwards
+}
+
+/** Checks what somebody sees. */
+async function look(person, where) {
+  await checkFits(person, where);
+  await checkContrast(person, where);
+}
+
+/** Checks what somebody sees and, if asked, takes the picture of that name. */
+async function picture(person, name) {
+  await look(person, name);
+  if (!process.env.UPDATE_SCREENSHOTS) return;
+  await person.page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, PICTURES)), animations: 'disabled' });
+}
+
+/** Nothing is wider than the window, and nothing that can be used lies outside it. */
+async function checkFits({ page }, name) {
+  const outside = await page.evaluate(() => {
+    const { innerWidth: width, innerHeight: height } = window;
+    const used = [...document.querySelectorAll('header button, footer button, textarea, input, [role=toolbar] button')].filter((node) => node.checkVisibility());
+    const lies = (node) => {
+      const { left, right, top, bottom } = node.getBoundingClientRect();
+      return left < 0 || top < 0 || right > width || bottom > height;
+    };
+    const scrolls = document.documentElement.scrollWidth > width ? ['the page scrolls sideways'] : [];
+    return [...scrolls, ...used.filter(lies).map(({ outerHTML }) => outerHTML)];
+  });
+  assert.deepEqual(outside, [], name);
+}
+
+/** Every text can be told from its background. */
+async function checkContrast({ page }, name) {
+  const faint = await page.evaluate((least) => {
+    const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const painted = (colors) => {
+      context.clearRect(0, 0, 1, 1);
+      for (const color of colors) {
+        context.fillStyle = color;
+        context.fillRect(0, 0, 1, 1);
+      }
+      return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const backgrounds = (node) => (node ? [...backgrounds(node.parentElement), getComputedStyle(node).backgroundColor] : []);
+    const luminance = (rgb) => {
+      const [r, g, b] = rgb.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (node) => {
+      const behind = ['Canvas', ...backgrounds(node)];
+      const [low, high] = [painted(behind), painted([...behind, getComputedStyle(node).color])].map(luminance).sort((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05);
+    };
+    const hasText = (node) => [...node.childNodes].some(({ nodeType, data }) => nodeType === Node.TEXT_NODE && data.trim());
+    const shown = (node) => node.checkVisibility({ visibilityProperty: true }) && !node.matches('.visually-hidden, :disabled');
+    const texts = [...document.body.querySelectorAll('*')].filter((node) => hasText(node) && shown(node));
+    return texts.filter((node) => contrast(node) < least).map((node) => `${contrast(node).toFixed(2)}: ${node.outerHTML}`);
+  }, CONTRAST);
+  assert.deepEqual(faint, [], name);
+}
+
+story('the main states', async (stage) => {
+  const options = { viewport: DESK, deviceScaleFactor: 1.5, locale: 'en-GB', timezoneId: zoneInTheMorning() };
+  const ines = await stage.visitor('Ines Rocha', options);
+  await picture(ines, 'sign-in');
+  await ines.signIn();
+  await ines.page.getByText('No conversations yet').waitFor();
+  await picture(ines, 'empty');
+
+  const [jonas, priya] = await stage.people('Jonas Weber', 'Priya Nair');
+  await priya.startChannel('releases', 'What is new');
+  await priya.say('0.1 is tagged, notes are in the changelog');
+  await ines.page.getByRole('button', { name: 'Browse channels' }).first().click();
+  await ines.dialog.getByRole('button', { name: 'Join' }).waitFor();
+  await look(ines, 'the list of channels');
+  await ines.dialog.getByRole('button', { name: 'Join' }).click();
+  await ines.sees('0.1 is tagged, notes are in the changelog');
+  await priya.startGroup('Demo crew', ['ines.rocha', 'jonas.weber']);
+  await priya.page.getByText('3 members').waitFor();
+  await priya.say('The projector works again', '@ines.rocha can you bring the adapter?');
+
+  await priya.startDirect('ines.rocha');
+  await priya.say('Who takes the photos on Thursday?');
+  await ines.open('Priya Nair');
+  await ines.say('I asked Tom, he would love to');
+
+  await jonas.startDirect('ines.rocha');
+  await jonas.say('Morning! Is the demo still on for Thursday?');
+  await ines.open('Jonas Weber');
+  await ines.say('It is. 14:00, the small room', 'I moved the slides into the shared folder');
+  await jonas.act('I moved the slides into the shared folder', 'Reply');
+  await jonas.page.getByText('Reply to Ines Rocha').waitFor();
+  await jonas.say('Found them. Slide 4 says too much at once, I would leave out the table and only show the curve');
+  await ines.say('Agreed, I will cut it');
+  await jonas.act('Agreed, I will cut it', 'React');
+  await jonas.page.getByRole('button', { name: 'React with ❤️' }).click();
+  await jonas.say('Shall we try it once on Wednesday?');
+  await ines.say('Yes, after lunch. I bring coffee');
+  await ines.sent('Yes, after lunch. I bring coffee', 'Read');
+  await ines.page.getByRole('button', { name: '❤️, 1' }).waitFor();
+  await eventually(async () => assert.equal(await ines.unread('Demo crew'), 2));
+  await priya.composer.pressSequentially('Lovely,');
+  await ines.entry('Priya Nair').getByText('typing…').waitFor();
+  await picture(ines, 'conversation');
+  await ines.page.emulateMedia({ colorScheme: 'dark' });
+  await picture(ines, 'conversation-dark');
+  await ines.page.emulateMedia({ colorScheme: 'light' });
+  await ines.page.setViewportSize(PHONE);
+  await picture(ines, 'phone');
+  await ines.page.setViewportSize(DESK);
+  await ines.open('Demo crew');
+  await ines.page.getByRole('button', { name: 'Details' }).click();
+  await ines.act('@ines.rocha can you bring the adapter?', 'Reply');
+  await ines.say('Yes, see https://example.com/adapter');
+  await ines.message('Yes, see https://example.com/adapter').getByRole('button', { name: 'Priya Nair' }).waitFor();
+  for (const colorScheme of ['dark', 'light']) {
+    await ines.page.emulateMedia({ colorScheme });
+    await look(ines, `a group with its details, ${colorScheme}`);
+  }
+});
+
+story('a phone shows one thing at a time, and everything can be reached', async (stage) => {
+  const alice = await stage.person('Alice', { viewport: PHONE, isMobile: true, hasTouch: true });
+  const bob = await stage.person('Bob');
+  const { page } = alice;
+  await look(alice, 'a phone without conversations');
+  await page.getByRole('button', { name: 'Start a conversation' }).tap();
+  await look(alice, 'the dialog on a phone');
+  await page.keyboard.press('Escape');
+  await bob.startDirect('alice');
+  const long = `A long word: ${'o'.repeat(200)}`;
+  await bob.say('Are you on your way?', long);
+  await alice.entry('Bob').tap();
+  await alice.sees('Are you on your way?', long);
+  assert.equal(await alice.conversations.isVisible(), false);
+  await look(alice, 'a conversation on a phone');
+
+  await alice.composer.fill('Yes');
+  await page.getByRole('button', { name: 'Send' }).tap();
+  await bob.sees('Are you on your way?', long, 'Yes');
+  await alice.message('Are you on your way?').tap();
+  await page.getByRole('toolbar', { name: 'Message' }).waitFor();
+  await look(alice, 'the toolbar on a phone');
+  await page.getByRole('button', { name: 'React' }).tap();
+  await look(alice, 'the choice of reactions on a phone');
+  await page.getByRole('button', { name: 'React with 👍' }).tap();
+  await bob.message('Are you on your way?').getByRole('button', { name: '👍, 1' }).waitFor();
+
+  await page.getByRole('button', { name: 'Details' }).tap();
+  await page.getByRole('complementary', { name: 'Details' }).getByText('@bob').waitFor();
+  await look(alice, 'details on a phone');
+  await page.getByRole('button', { name: 'Close details' }).tap();
+  await page.getByRole('button', { name: 'Back to the conversations' }).tap();
+  await alice.entry('Bob').waitFor();
+  assert.equal(await alice.log.isVisible(), false);
+});
