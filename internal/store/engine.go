@@ -53,9 +53,10 @@ type batch struct {
 }
 
 type batchItem struct {
-	q    text
-	args []any
-	row  func(scan) error // nil for a statement without rows
+	q     text
+	args  []any
+	row   func(scan) error // nil for a statement without rows
+	alone bool             // who writes alone knows the rows already: the statement has none there
 }
 
 // exec adds a statement without rows.
@@ -63,7 +64,13 @@ func (b *batch) exec(q text, args ...any) { b.items = append(b.items, batchItem{
 
 // query adds a statement whose rows are read.
 func (b *batch) query(q text, row func(scan) error, args ...any) {
-	b.items = append(b.items, batchItem{q, args, row})
+	b.items = append(b.items, batchItem{q: q, args: args, row: row})
+}
+
+// writeShared adds a statement whose rows tell what others may have written meanwhile. Where this process is the only writer there is nothing to tell, and row
+// is not called.
+func (b *batch) writeShared(q text, row func(scan) error, args ...any) {
+	b.items = append(b.items, batchItem{q: q, args: args, row: row, alone: true})
 }
 
 // errCommitUnknown is wrapped by errors of a commit whose answer was lost.
@@ -92,6 +99,7 @@ type text [2]string
 //	{changed}    the position of this transaction in the order of commits, for writing
 //	{position}   the position of this snapshot, as text
 //	{at $1}      a position that was text, for comparing
+//	{returning}  RETURNING with the columns named, where others may write too; see batch.writeShared
 func sql(common string) text {
 	return text{
 		sqlite: replaceAll(common, [][2]string{
@@ -102,7 +110,8 @@ func sql(common string) text {
 			{"{changed}", "(SELECT v FROM tick)"},
 			{"{position}", "(SELECT CAST(v + 1 AS TEXT) FROM tick)"},
 			{"{at $", "CAST(($"},
-		}, map[string]string{"{list $": "))", "{pairs $": "))", "{triples $": "))", "{places $": "))", "{at $": ") AS INTEGER)"}),
+			{"{returning ", "/* alone: "},
+		}, map[string]string{"{list $": "))", "{pairs $": "))", "{triples $": "))", "{places $": "))", "{at $": ") AS INTEGER)", "{returning ": " */"}),
 		postgres: replaceAll(common, [][2]string{
 			{"{list $", "(SELECT jsonb_array_elements_text($"},
 			{"{pairs $", "(SELECT e->>0 AS a, e->>1 AS b FROM jsonb_array_elements($"},
@@ -111,7 +120,8 @@ func sql(common string) text {
 			{"{changed}", "pg_current_xact_id()"},
 			{"{position}", "pg_snapshot_xmin(pg_current_snapshot())::text"},
 			{"{at $", "($"},
-		}, map[string]string{"{list $": "::text::jsonb))", "{pairs $": "::text::jsonb) e)", "{triples $": "::text::jsonb) e)", "{places $": "::text::jsonb) e)", "{at $": "::text::xid8)"}),
+			{"{returning ", "RETURNING "},
+		}, map[string]string{"{list $": "::text::jsonb))", "{pairs $": "::text::jsonb) e)", "{triples $": "::text::jsonb) e)", "{places $": "::text::jsonb) e)", "{at $": "::text::xid8)", "{returning ": ""}),
 	}
 }
 

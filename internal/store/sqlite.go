@@ -20,23 +20,21 @@ import (
 
 // sqliteEngine is one SQLite file: one writing connection, a pool of reading ones, WAL, and synchronous=FULL, so that a commit that returned is on disk.
 type sqliteEngine struct {
-	path    string
-	db      *stdsql.DB // readers
-	writeDB *stdsql.DB // holds the one writing connection
-	unlock  func()
+	path   string
+	unlock func()
 
-	mu     sync.Mutex // owns writer and its statements
-	writer *stdsql.Conn
-	stmts  map[string]*stdsql.Stmt
+	mu     sync.Mutex // whoever holds it uses the writer
+	writer *sqliteWriter
 
-	readStmts sync.Map // string → *stdsql.Stmt
+	db        *stdsql.DB // readers
+	readStmts sync.Map   // string → *stdsql.Stmt
 }
 
 // minSQLite is the oldest SQLite that is used: 3.51.3 mends a race between WAL checkpoints and writers that could damage a file.
 const minSQLite = "3.51.3"
 
 func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine, error) {
-	e := &sqliteEngine{path: path, stmts: map[string]*stdsql.Stmt{}, unlock: func() {}}
+	e := &sqliteEngine{path: path, unlock: func() {}}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -51,11 +49,8 @@ func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=mmap_size(0)" + extra
 	}
 	var err error
-	if e.writeDB, err = stdsql.Open("sqlite", dsn("&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)")); err != nil {
-		return nil, err
-	}
-	e.writeDB.SetMaxOpenConns(1)
-	if e.writer, err = e.writeDB.Conn(ctx); err != nil {
+	e.writer, err = openSQLiteWriter(dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)"))
+	if err != nil {
 		e.close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -88,20 +83,16 @@ func (e *sqliteEngine) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var errs []error
-	for _, s := range e.stmts {
-		errs = append(errs, s.Close())
-	}
 	e.readStmts.Range(func(_, s any) bool {
 		errs = append(errs, s.(*stdsql.Stmt).Close())
 		return true
 	})
 	if e.writer != nil {
-		errs = append(errs, e.writer.Close())
+		errs = append(errs, e.writer.close())
 	}
 	if e.db != nil {
 		errs = append(errs, e.db.Close())
 	}
-	errs = append(errs, e.writeDB.Close())
 	e.unlock()
 	return errors.Join(errs...)
 }
@@ -112,24 +103,26 @@ const tickText = "UPDATE tick SET v = v + 1"
 func (e *sqliteEngine) write(ctx context.Context, _ lane, fn func(tx) error) (err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t := &sqliteTx{stmt: e.writerStmt}
-	if _, err := e.writer.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := e.writer.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	committed := false
 	defer func() {
 		if !committed {
 			// After some errors SQLite has rolled back by itself; then this says so, and nothing is left to do.
-			_, _ = e.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			_, _ = e.writer.run("ROLLBACK")
 		}
 	}()
-	if _, err := t.exec(ctx, text{sqlite: tickText}); err != nil {
+	if _, err := e.writer.run(tickText); err != nil {
 		return err
 	}
-	if err := fn(t); err != nil {
+	if err := fn(e.writer); err != nil {
 		return err
 	}
-	if _, err := e.writer.ExecContext(context.WithoutCancel(ctx), "COMMIT"); err != nil {
+	if _, err := e.writer.run("COMMIT"); err != nil {
 		var se *sqlitedriver.Error
 		if errors.As(err, &se) && se.Code()&0xff == 10 { // SQLITE_IOERR, a failed fsync among them
 			return fmt.Errorf("%w: %w", errBroken, err)
@@ -138,18 +131,6 @@ func (e *sqliteEngine) write(ctx context.Context, _ lane, fn func(tx) error) (er
 	}
 	committed = true
 	return nil
-}
-
-// writerStmt prepares a statement of the writing connection once; the caller holds mu.
-func (e *sqliteEngine) writerStmt(ctx context.Context, q string) (*stdsql.Stmt, error) {
-	if s := e.stmts[q]; s != nil {
-		return s, nil
-	}
-	s, err := e.writer.PrepareContext(ctx, q)
-	if err == nil {
-		e.stmts[q] = s
-	}
-	return s, err
 }
 
 func (e *sqliteEngine) read(ctx context.Context, fn func(tx) error) error {
@@ -193,30 +174,31 @@ func (e *sqliteEngine) identity(context.Context) (string, error) {
 	return strconv.FormatUint(info.Sys().(*syscall.Stat_t).Ino, 36), nil
 }
 
+var (
+	selectVersion = text{sqlite: "SELECT sqlite_version()"}
+	quickCheck    = text{sqlite: "PRAGMA quick_check(10)"}
+)
+
 func (e *sqliteEngine) check(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	var version string
-	if err := e.writer.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+	if err := e.writer.query(ctx, selectVersion, nil, func(scan scan) error { return scan(&version) }); err != nil {
 		return damaged(e.path, err)
 	}
 	if compareVersions(version, minSQLite) < 0 {
 		return fmt.Errorf("SQLite %s is too old: at least %s is needed", version, minSQLite)
 	}
-	rows, err := e.writer.QueryContext(ctx, "PRAGMA quick_check(10)")
-	if err != nil {
-		return damaged(e.path, err)
-	}
-	defer rows.Close()
 	var found []string
-	for rows.Next() {
+	err := e.writer.query(ctx, quickCheck, nil, func(scan scan) error {
 		var line string
-		if err := rows.Scan(&line); err != nil {
-			return damaged(e.path, err)
-		}
+		err := scan(&line)
 		if line != "ok" {
 			found = append(found, line)
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return damaged(e.path, err)
 	}
 	if len(found) > 0 {

@@ -256,7 +256,7 @@ var (
 	updateCursors = sql(`UPDATE members SET
 			read_n = CASE WHEN $3 > read_seq THEN $4 ELSE read_n END, read_seq = CASE WHEN $3 > read_seq THEN $3 ELSE read_seq END,
 			delivered = CASE WHEN $5 > delivered THEN $5 ELSE delivered END, changed = {changed}
-		WHERE room = $1 AND user_id = $2 AND state = 1 RETURNING read_seq, read_n, delivered`)
+		WHERE room = $1 AND user_id = $2 AND state = 1 {returning read_seq, read_n, delivered}`)
 )
 
 // write stores what was decided.
@@ -327,7 +327,7 @@ func (w *work) writeMembers(b *batch) {
 		s := w.rooms[key.room]
 		m := s.Members[key.user]
 		if len(d.reports) > 0 {
-			b.query(updateCursors, func(scan scan) error {
+			b.writeShared(updateCursors, func(scan scan) error {
 				now := *m
 				err := scan(&now.Read, &now.ReadN, &now.Delivered)
 				for _, r := range d.reports {
