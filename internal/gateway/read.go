@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -204,6 +205,9 @@ func (r *readSide) frame(line []byte) bool {
 	case err != nil && !errors.As(err, &refused):
 		r.s.Close(protocol.CloseBadFrame, 0)
 		return false
+	case refused == nil && slices.Contains(r.s.g.opts.Free, call.Method):
+		r.call(call)
+		return true
 	case r.isFlood():
 		r.s.Close(protocol.CloseRateLimited, retryDelay)
 		return false
