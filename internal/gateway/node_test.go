@@ -19,7 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //
 //	hello   says that the session is authenticated
 //	echo    answers with its params
-//	wait    answers once the test has called node.proceed
+//	wait    answers once the test has sent to node.proceed
+//	later   returns, and answers once the test has sent to node.proceed
 type node struct {
 	*gateway.Gateway
 	t     testing.TB
@@ -38,6 +39,7 @@ type peer struct {
 	s       *gateway.Session
 	drained chan struct{}
 	closed  chan struct{}
+	flying  sync.WaitGroup // calls that are answered later
 
 	mu     sync.Mutex
 	inCall bool
@@ -117,6 +119,11 @@ func (p *peer) Call(c protocol.Call) {
 		p.node.waiting <- struct{}{}
 		<-p.node.proceed
 		p.s.Reply(protocol.AppendResult(nil, c.ID, protocol.Empty{}))
+	case "later":
+		p.flying.Go(func() {
+			<-p.node.proceed
+			p.s.Reply(protocol.AppendResult(nil, c.ID, protocol.Empty{}))
+		})
 	case "echo":
 		p.s.Reply(protocol.AppendResult(nil, c.ID, c.Params))
 	default:
@@ -126,7 +133,8 @@ func (p *peer) Call(c protocol.Call) {
 
 func (p *peer) Settle() {
 	p.enter()
-	p.leave()
+	defer p.leave()
+	p.flying.Wait()
 }
 
 func (p *peer) Drained() {

@@ -89,9 +89,7 @@ func (s *Session) serve(early []byte) {
 	s.g.mu.Lock()
 	s.g.opened++
 	s.g.mu.Unlock()
-	s.mu.Lock()
-	s.g.wheel.add(s, s.due())
-	s.mu.Unlock()
+	s.g.wheel.add(s)
 	if s.g.isDraining() { // Drain and Stop may have come before the wheel knew of us
 		s.Close(protocol.CloseRestart, 0)
 		s.cut()

@@ -350,6 +350,33 @@ func TestDrainWaitsForCalls(t *testing.T) {
 	}
 }
 
+// So are those that have returned without an answer yet.
+func TestDrainWaitsForAnswers(t *testing.T) {
+	n := startStill(t, gateway.Options{})
+	c, _ := n.connect()
+	c.text(`{"id":2,"method":"later"}` + "\n" + `{"id":3,"method":"later"}`)
+	c.ping("begun")
+	drained := make(chan error)
+	go func() { drained <- n.Drain(t.Context(), 0) }()
+	c.wantText(`{"event":"reconnect","data":{"delay_ms":0}}`)
+	n.clock.advance(time.Second)
+	for range 1000 { // time for a close that does not wait
+		runtime.Gosched()
+	}
+	n.proceed <- struct{}{}
+	n.proceed <- struct{}{}
+	for range 2 {
+		if got := c.nextText(); !strings.HasSuffix(got, `,"result":{}}`) {
+			t.Errorf("got %s", got)
+		}
+	}
+	c.wantClosing(protocol.CloseRestart)
+	c.conn.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
 // A handshake that was under way when the drain began is not forgotten.
 func TestDrainDuringHandshake(t *testing.T) {
 	h := slowOpener{entered: make(chan struct{}), proceed: make(chan struct{})}

@@ -68,11 +68,11 @@ func (w *wheel) due() *Session {
 	return nil
 }
 
-// add puts a new session into the wheel, due at a time.
-func (w *wheel) add(s *Session, at time.Duration) {
+// add puts a new session into the wheel. It is due at once, and its first check puts it where it belongs.
+func (w *wheel) add(s *Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.link(s, w.tickOf(at))
+	w.link(s, w.tickOf(0))
 }
 
 // sooner makes a session be looked at no later than at a time. A session that is not in the wheel stays out.
