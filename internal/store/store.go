@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -169,15 +168,6 @@ func Migrate(ctx context.Context, o Options) (int, error) {
 	}
 	n, err := migrate(ctx, e)
 	return n, errors.Join(err, e.close())
-}
-
-// Redact is a store's URL without its password, for logs.
-func Redact(storeURL string) string {
-	u, err := url.Parse(storeURL)
-	if err != nil {
-		return "(not a URL)"
-	}
-	return u.Redacted()
 }
 
 // unavailable is the answer when trying again may help.
