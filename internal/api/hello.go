@@ -55,6 +55,7 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 	if code, err := s.enter(ctx, p, id, params); err != nil {
 		return code, err
 	}
+	defer p.entering.Done()
 	entry := &delivery.Entry{
 		Sink: &sink{p.session, id.User},
 		All:  params.Rooms != protocol.RoomsNone,
@@ -95,6 +96,7 @@ func (s *Server) enter(ctx context.Context, p *peer, id *auth.Identity, params *
 		s.Log.Warn("a session could not be opened", "error", err)
 		return protocol.CloseOverloaded, overloaded()
 	}
+	p.entering.Add(1)
 	s.mu.Lock()
 	p.identity.Store(id)
 	s.peers[p.session.ID()] = p

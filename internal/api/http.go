@@ -113,7 +113,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, m *method) (
 // attachSession finds the live session that Parley-Session names.
 func (s *Server) attachSession(r *http.Request, m *method, c *caller) *protocol.Error {
 	if named := r.Header.Get("Parley-Session"); named != "" {
-		if c.peer = s.peerOf(named, c.User); c.peer == nil {
+		if c.peer = s.peerOf(named, c.User); c.peer == nil || !c.peer.entered() {
 			return protocol.Errorf(protocol.NotFound, "session", "There is no such live session of this user.")
 		}
 		c.Session = named

@@ -18,8 +18,9 @@ type peer struct {
 	session  *gateway.Session
 	identity atomic.Pointer[auth.Identity] // nil before hello; session.refresh changes it
 	device   string
-	follower *delivery.Follower
-	flying   sync.WaitGroup // pipelined calls that are not answered yet
+	entering sync.WaitGroup     // from when others can find the peer until it has its follower
+	follower *delivery.Follower // nil: hello is not done, or has failed
+	flying   sync.WaitGroup     // pipelined calls that are not answered yet
 }
 
 // Call implements gateway.Peer.
@@ -73,6 +74,12 @@ func (p *peer) refuse(id uint64, err *protocol.Error) {
 func (p *peer) caller() *caller {
 	id := p.identity.Load()
 	return &caller{Actor: chat.Actor{User: id.User, Role: id.Role, Session: p.session.ID()}, peer: p}
+}
+
+// entered waits for a hello that is being carried out, whose reply is out a moment before it is done, and reports whether it has opened the session.
+func (p *peer) entered() bool {
+	p.entering.Wait()
+	return p.follower != nil
 }
 
 // Settle implements gateway.Peer.
