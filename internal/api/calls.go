@@ -49,6 +49,7 @@ func (s *Server) handlers() map[string]handler {
 		protocol.ReactionAdd:    s.logged(protocol.ReactionAdd),
 		protocol.ReactionRemove: s.logged(protocol.ReactionRemove),
 		protocol.MessageList:    core(c.ListMessages),
+		protocol.MessageSearch:  core(c.SearchMessages),
 		protocol.EventList:      core(c.ListEvents),
 
 		protocol.ReceiptDelivered: s.logged(protocol.ReceiptDelivered),

@@ -25,6 +25,7 @@ import (
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/state"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
@@ -38,6 +39,7 @@ type App struct {
 	store   *store.Store
 	live    broker.Live
 	hub     *delivery.Hub
+	relay   *relay.Relay
 	gateway *gateway.Gateway
 	api     *api.Server
 	gate    *auth.Gate
@@ -82,7 +84,10 @@ func (a *App) open(ctx context.Context) error {
 	})
 	a.store, err = store.Open(ctx, store.Options{
 		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: a.rates,
-		Committed: func(c *chat.Commit) { a.hub.Committed(c) }, // no commit comes before the hub stands: nobody can send yet
+		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
+			a.hub.Committed(c)
+			a.relay.Wake()
+		},
 		Fatal: func(err error) {
 			select {
 			case a.broken <- err:
@@ -93,6 +98,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.relay = relay.New(relay.Options{Source: a.store, Node: node, Log: a.log})
 	if err := a.openDelivery(ctx, node); err != nil {
 		return err
 	}
@@ -107,7 +113,7 @@ func (a *App) open(ctx context.Context) error {
 	a.api = api.New(api.Options{
 		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Gate: a.gate, Tokens: tokens, Sessions: a.store, Users: a.store,
 		Chat: chat.NewService(
-			chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Desk: a.store, Users: a.store, Names: a.store},
+			chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
 			chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
 		),
 		Limits: protocol.Limits{
@@ -116,9 +122,13 @@ func (a *App) open(ctx context.Context) error {
 		},
 		Heartbeat: cfg.Heartbeat, Origins: cfg.Origins, Dev: cfg.Dev, Now: time.Now, Log: a.log,
 	})
+	var free []string
+	if cfg.Limits.MessagesPerSecond == 0 {
+		free = []string{protocol.MessageSend} // the operator has lifted its limit
+	}
 	a.gateway = gateway.New(gateway.Options{
 		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
-		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins,
+		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free,
 	}, a.api)
 	return a.listen()
 }
@@ -205,6 +215,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.hub.Start(background)
 	loops.Go(func() { a.api.Run(background) })
 	loops.Go(func() { a.rates.Run(background) })
+	loops.Go(func() { a.relay.Run(background) })
 	failed := make(chan error, 2)
 	for _, l := range []*listener{a.public, a.admin} {
 		if l != nil {

@@ -43,6 +43,12 @@ func (a *App) register(r *prometheus.Registry) {
 	counter("fills_total", "Holes in the stream of hints that were read from the store.", func() uint64 { return a.hub.Stats().Fills })
 	counter("replayed_events_total", "Events replayed to sessions.", func() uint64 { return a.hub.Stats().Replayed })
 
+	gauge("relay_rooms_behind", "Rooms whose last events were not yet in the search index when the relay looked last; those of this node's share.", func() int { return a.relay.Stats().Behind })
+	gauge("relay_lag_milliseconds", "How old the oldest of these events was.", func() int { return int(a.relay.Stats().Lag.Milliseconds()) })
+	counter("relay_events_total", "Events that the relay has applied.", func() uint64 { return a.relay.Stats().Applied })
+	counter("relay_overtaken_total", "Transactions of the relay that another node's made needless.", func() uint64 { return a.relay.Stats().Overtaken })
+	counter("relay_failures_total", "Transactions of the relay that failed; all are repeated.", func() uint64 { return a.relay.Stats().Failures })
+
 	counter("broker_published_total", "Hints handed to the broker.", func() uint64 { return a.live.Stats().Published })
 	counter("broker_received_total", "Hints that the broker brought.", func() uint64 { return a.live.Stats().Received })
 	counter("broker_dropped_total", "Hints that the broker did not take; what they were about is found by seq.", func() uint64 { return a.live.Stats().Dropped })
