@@ -35,8 +35,9 @@ const (
 	// mailboxBytes bounds each of the two mailboxes.
 	mailboxBytes = 16 << 20
 
-	// arrivedMessages is how many messages may stand between the library and the inbox, to which they are moved at once.
-	arrivedMessages = 1024
+	// arrivedMessages is how many messages may stand between the library and the inbox, to which they are moved at once. The library reads a million in a
+	// second and does not wait; on a busy machine it may be tens of milliseconds before the mover gets its turn.
+	arrivedMessages = 32 << 10
 
 	dialTimeout  = 2 * time.Second
 	flushTimeout = 5 * time.Second // for the server's word that it has processed what was sent
