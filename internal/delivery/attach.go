@@ -43,10 +43,12 @@ func wanted(p chat.Place, pos protocol.Seq) *want {
 	return &want{place: p, lag: lag{pos: max(pos, p.From), known: p.Head}}
 }
 
-// resumed is a want that goes on after a position, or resets where that cannot be.
+// resumed is a want that goes on after a position, or resets where that cannot be: it is of another epoch, above the head, before what the room keeps
+// (not: before what the user may see of it), or too far behind.
 func (a admission) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
 	w := wanted(p, min(after, p.Head)+1)
-	w.lag.reset = stale || after > p.Head || p.Head+1 > w.lag.pos+a.hub.replay
+	trimmed := after > 0 && after+1 < p.From && p.From != p.JoinedSeq
+	w.lag.reset = stale || after > p.Head || trimmed || p.Head+1 > w.lag.pos+a.hub.replay
 	return w
 }
 

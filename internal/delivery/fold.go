@@ -53,13 +53,9 @@ func (p *pass) leave(seq protocol.Seq, c *change) {
 	h, r := p.hub, p.room
 	if c.deleted {
 		b := h.removed(r.id, protocol.ReasonDeleted)
-		for !r.empty() {
-			last := r.followers
-			if len(last) == 0 {
-				last = r.more.watchers
-			}
-			f := h.followers.get(last[len(last)-1])
-			f.leave(r)
+		for _, i := range r.clear() {
+			f := h.followers.get(i)
+			f.drop(r)
 			f.push(r.id, b)
 		}
 		return

@@ -200,6 +200,11 @@ func (f *Follower) fallBehind(r *room, first protocol.Seq, drained uint32) {
 // leave takes the session out of the room; false if it was not in.
 func (f *Follower) leave(r *room) bool {
 	r.remove(f.index)
+	return f.drop(r)
+}
+
+// drop is the session's side of leave.
+func (f *Follower) drop(r *room) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list, ok := without(f.rooms, r.index)

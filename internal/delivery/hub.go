@@ -36,7 +36,7 @@ const (
 type Options struct {
 	Source    Source
 	Live      broker.Live         // nil: a node of its own; see also SetLive
-	Node      string              // this node's name, unique in the cluster, at most 255 bytes
+	Node      string              // this node's name, unique in the cluster
 	Epoch     uint64              // of this node's logs: what comes with another is dropped
 	Replay    int                 // limits.replay: events that a session may be behind before it gets `reset`; 0: protocol.MaxReplay
 	RingBytes int                 // the budget of recent frames of all rooms; 0: 64 MiB
@@ -181,7 +181,7 @@ func (h *Hub) committed(e *chat.Event) {
 	}
 	n := newEntry(e)
 	if h.live != nil {
-		h.live.Publish(e.Room, appendEvent(h.envelope(kindEvent, len(n.frame)+64), n))
+		h.live.Publish(e.Room, h.eventMessage(n))
 		if n.change != nil && !n.change.deleted {
 			h.news.tell(e.Room, n.seq, n.change)
 		}
@@ -192,6 +192,15 @@ func (h *Hub) committed(e *chat.Event) {
 	case n.change != nil:
 		h.news.apply(e.Room, n.seq, n.change)
 	}
+}
+
+// eventMessage is an event for the other nodes; without its frame where the broker would drop it: they read it, then.
+func (h *Hub) eventMessage(e *entry) []byte {
+	b := appendEvent(h.envelope(kindEvent, len(e.frame)+64), e)
+	if most := h.live.Features().MaxMessage; most > 0 && len(b) > most {
+		b = b[:len(b)-len(e.frame)]
+	}
+	return b
 }
 
 // Applied returns when this node has done what follows from an event that was committed on this node or before: its frames are with the sessions, and
@@ -276,7 +285,8 @@ func (h *Hub) Stats() Stats {
 	}
 }
 
-// batch joins frames into batches of at most batchBytes, unless a frame alone is larger, and calls fn with each and the entries in it until it says false.
+// batches joins frames into batches of at most batchBytes, unless a frame alone is larger, and calls fn with each and the entries in it until it says
+// false.
 func (h *Hub) batches(run []*entry, fn func(b *Batch, of []*entry) bool) {
 	for len(run) > 0 {
 		n, size := 1, len(run[0].frame)

@@ -20,11 +20,7 @@ import (
 // TestModel lets users, back ends and faults loose on two nodes, and judges every frame that every session is pushed. When all is healed, everyone must
 // have come to the head.
 func TestModel(t *testing.T) {
-	seeds := 40
-	if testing.Short() {
-		seeds = 8
-	}
-	for seed := range seeds {
+	for seed := range modelSeeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { newModel(t, uint64(seed)).run() })
 		})
@@ -32,6 +28,7 @@ func TestModel(t *testing.T) {
 }
 
 const (
+	modelSeeds  = 24
 	modelUsers  = 6
 	modelRooms  = 5
 	modelSteps  = 120
@@ -434,7 +431,7 @@ func (c *client) saw(f pushed) {
 	if f.Seq > 0 {
 		c.judgeRight(f)
 	}
-	if f.Event == protocol.SignalRoomAdded && !was && (!c.all || m.store.rooms[f.Room].room.Kind == protocol.Live) {
+	if f.Event == protocol.SignalRoomAdded && !was && (!c.all || m.store.kind(f.Room) == protocol.Live) {
 		s.in, s.added = false, false // told only
 	}
 }

@@ -10,11 +10,12 @@ import (
 // Source is what delivery asks of the store. Implementations are used by many goroutines at once.
 type Source interface {
 	// Places are what the user may follow: with rooms nil every direct, group and channel room that they are a member of; otherwise those of the named
-	// rooms that they may follow, member or not, live ones too. One snapshot.
+	// rooms that they may follow, member or not, live ones too. One snapshot. JoinedSeq is 0 where they are no member.
 	Places(ctx context.Context, user string, rooms []string) ([]chat.Place, error)
 	// Heads are the heads of rooms, deleted ones too; rooms that never were are left out.
 	Heads(ctx context.Context, rooms []string) (map[string]protocol.Seq, error)
-	// Events are the events of a room with after < seq, ascending, at most limit. Their content is as it stands now: deleted text is gone.
+	// Events are the events of a room with after < seq, ascending, at most limit, of those that are kept. Their content is as it stands now: deleted
+	// text is gone. Whatever was committed before the call is there.
 	Events(ctx context.Context, room string, after protocol.Seq, limit int) ([]*chat.Event, error)
 	// Room is the room object, nil if it does not exist.
 	Room(ctx context.Context, room string) (*protocol.Room, error)
@@ -39,7 +40,7 @@ type Membership struct {
 	Seq  protocol.Seq
 }
 
-// Sink is a session as delivery sees it.
+// Sink is a session as delivery sees it. Offer and Push are called with a room locked: they wait for nothing, and call nothing of this package but Drained.
 type Sink interface {
 	// ID is the session's id, User its user; fixed.
 	ID() string

@@ -184,6 +184,17 @@ func (r *room) remove(session uint32) {
 	}
 }
 
+// clear takes everyone out and returns them.
+func (r *room) clear() []uint32 {
+	all := r.followers
+	if r.more != nil {
+		all = append(all, r.more.watchers...)
+		r.more.watchers = nil
+	}
+	r.followers = nil
+	return all
+}
+
 // promote makes a watcher's session a member's; false if it was none.
 func (r *room) promote(session uint32) bool {
 	if r.more == nil {

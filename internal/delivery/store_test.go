@@ -102,7 +102,7 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 		if l == nil || !l.sees(user) || all && (!l.members[user].in || l.room.Kind == protocol.Live) {
 			continue
 		}
-		p := chat.Place{Room: id, Kind: l.room.Kind, Head: l.head(), From: 1}
+		p := chat.Place{Room: id, Kind: l.room.Kind, Head: l.head(), From: l.first}
 		if m := l.members[user]; m.in {
 			p.JoinedSeq = m.joined
 			if l.sinceJoin {
@@ -293,6 +293,13 @@ func (s *store) move(row chat.CursorRow) {
 	s.changes = append(s.changes, storeChange{room: row.Room, cursor: &row})
 }
 
+// trim lets go of the events before first.
+func (s *store) trim(room string, first protocol.Seq) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rooms[room].first = first
+}
+
 func (s *store) heads() map[string]protocol.Seq {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -312,6 +319,12 @@ func (s *store) membership(room, user string) (m member, sees bool) {
 		return member{}, false
 	}
 	return l.members[user], l.sees(user)
+}
+
+func (s *store) kind(room string) protocol.Kind {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rooms[room].room.Kind
 }
 
 // at is the event of a seq.

@@ -3,21 +3,21 @@ package delivery
 import (
 	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/parley-im/parley/internal/broker"
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/protocol"
 )
 
-// What nodes tell each other, in a form of their own: a byte for the kind, the length of the sender's name in a byte, the name, eight bytes for the
-// epoch of its logs, and a body. A string in a body is its length and its bytes, a list is its length and its strings, a number is a uvarint.
-// What does not read is dropped: it was a hint.
+// What nodes tell each other, in a form of their own: a byte for the kind, the sender's name, eight bytes for the epoch of its logs, and a body. A string
+// is its length and its bytes, a list is its length and its strings, a number is a uvarint. What does not read is dropped: it was a hint.
 
 // kind is the first byte of a message.
 type kind byte
 
 const (
-	kindEvent    kind = 1 + iota // to the room: seq, erases and deleted as bits, reason, joined, left, and the rest is the frame
+	kindEvent    kind = 1 + iota // to the room: seq, bits, reason, joined, left, and the rest is the frame; none if it would be too large for the broker
 	kindReceipts                 // to the room: whether private, and rows to the end: user, session, delivered, read
 	kindTyping                   // to the room: user, whether active
 	kindNews                     // to everyone: its number, room, seq, reason, joined, left
@@ -32,9 +32,8 @@ const (
 
 // envelope begins a message, with room for a body of about size bytes.
 func (h *Hub) envelope(k kind, size int) []byte {
-	b := make([]byte, 0, 2+len(h.node)+8+size)
-	b = append(b, byte(k), byte(len(h.node)))
-	b = append(b, h.node...)
+	b := make([]byte, 0, 1+2+len(h.node)+8+size)
+	b = appendString(append(b, byte(k)), h.node)
 	return binary.BigEndian.AppendUint64(b, h.epoch)
 }
 
@@ -136,7 +135,13 @@ func (r *reader) byte() byte {
 	return 0
 }
 
-func (r *reader) string() string { return string(r.bytes(r.number())) }
+func (r *reader) string() string {
+	b := r.bytes(r.number())
+	if !utf8.Valid(b) {
+		r.fail()
+	}
+	return string(b)
+}
 
 func (r *reader) list() []string {
 	n := r.number()
@@ -161,7 +166,7 @@ func (r *reader) event() *entry {
 	}
 	e.erases = bits&bitErases != 0
 	e.frame = bytes.Clone(r.rest)
-	if r.bad || e.seq == 0 || len(e.frame) == 0 || bytes.IndexByte(e.frame, '\n') >= 0 {
+	if r.bad || e.seq == 0 || bytes.IndexByte(e.frame, '\n') >= 0 || !utf8.Valid(e.frame) {
 		return nil
 	}
 	return e
@@ -186,7 +191,7 @@ func (r *reader) receipts(room string) []chat.CursorRow {
 func (h *Hub) Receive(m broker.Message) {
 	r := reader{rest: m.Data}
 	k := kind(r.byte())
-	node := string(r.bytes(uint64(r.byte())))
+	node := r.string()
 	epoch := r.bytes(8)
 	if r.bad || binary.BigEndian.Uint64(epoch) != h.epoch {
 		return
@@ -222,7 +227,11 @@ func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
 	}
 	switch k {
 	case kindEvent:
-		if e := r.event(); e != nil {
+		switch e := r.event(); {
+		case e == nil:
+		case len(e.frame) == 0:
+			h.arrive(to, &arrival{kind: arrivedHead, seq: e.seq})
+		default:
 			h.arriveEvent(to, e)
 		}
 	case kindReceipts:

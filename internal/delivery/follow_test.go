@@ -1,0 +1,296 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/protocol"
+)
+
+func (n *node) subscribe(f *delivery.Follower, room string, after *protocol.Seq) (head protocol.Seq) {
+	n.t.Helper()
+	replies := 0
+	if err := f.Subscribe(n.t.Context(), room, after, false, func(h protocol.Seq) { head, replies = h, replies+1 }); err != nil {
+		n.t.Fatal(err)
+	}
+	want(n.t, "replies to room.subscribe", replies, 1)
+	return head
+}
+
+func at(seq protocol.Seq) *protocol.Seq { return &seq }
+
+func TestSubscribing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{}).start()
+		room := n.create(protocol.Live, "host")
+		n.send(room, 4)
+		s, f := n.enter("s", "guest")
+		want(t, "head", n.subscribe(f, room, at(3)), protocol.Seq(5))
+		n.send(room, 1)
+		settle()
+		want(t, "from a position", s.story(room), []any{4, 5, 6})
+		want(t, "again", n.subscribe(f, room, at(0)), protocol.Seq(6))
+		f.Unsubscribe(room)
+		n.send(room, 1)
+		settle()
+		want(t, "the stream stays, and ends with unsubscribing", s.story(room), []any{4, 5, 6})
+		want(t, "from now", n.subscribe(f, room, nil), protocol.Seq(7))
+		n.send(room, 1)
+		settle()
+		want(t, "from now", s.story(room), []any{4, 5, 6, 8})
+		n.leave(room, protocol.ReasonBanned, "guest")
+		n.send(room, 1)
+		settle()
+		want(t, "a guest who is banned", s.story(room), []any{4, 5, 6, 8, 9, "room.removed"})
+	})
+}
+
+func TestWhatComesOfUnsubscribingFromOnesOwnRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{}).start()
+		room := n.create(protocol.Group, "alice", "bob")
+		s, f := n.enter("s", "alice")
+		f.Unsubscribe(room)
+		n.send(room, 1)
+		n.hub.Typing(room, "bob", "", true)
+		settle()
+		want(t, "nothing", s.story(room), []any(nil))
+		n.leave(room, protocol.ReasonRemoved, "alice")
+		settle()
+		want(t, "but that it is over", s.story(room), []any{"room.removed"})
+		n.join(room, "alice")
+		settle()
+		want(t, "and begins anew", s.story(room), []any{"room.removed", "room.added", 4})
+	})
+}
+
+func TestAGuestWhoBecomesAMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{}).start()
+		room := n.create(protocol.Channel, "bob")
+		s, f := n.enter("s", "alice")
+		n.subscribe(f, room, nil)
+		n.send(room, 1)
+		n.join(room, "alice")
+		n.send(room, 1)
+		settle()
+		n.hub.Typing(room, "bob", "", true)
+		settle()
+		want(t, "alice", s.story(room), []any{2, "room.added", 3, 4, "typing"})
+	})
+}
+
+func TestHistoryBeginsWithJoining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.must(func() (*chat.Event, error) { return st.create(protocol.Group, true, "bob"), nil }).Room
+		n.send(room, 3)
+		n.join(room, "alice") // 5
+		n.send(room, 1)
+		s, _ := n.enterWith(newSink("s", "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 0}})
+		settle()
+		want(t, "alice", s.story(room), []any{5, 6})
+	})
+}
+
+func TestWhatIsNoLongerKeptIsReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{RingBytes: 1}).start()
+		room := n.create(protocol.Group, "alice")
+		n.send(room, 9)
+		st.trim(room, 6)
+		s, _ := n.enterWith(newSink("s", "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 2}})
+		settle()
+		want(t, "a position before the first event", s.story(room), []any{"reset"})
+		s, _ = n.enterWith(newSink("s2", "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 5}})
+		settle()
+		want(t, "a position just before it", s.story(room), []any{6, 7, 8, 9, 10})
+	})
+}
+
+func TestErasedContentIsNotServedFromMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Group, "alice")
+		n.enter("s0", "alice")
+		n.send(room, 3)
+		reads := st.read("Events")
+		s, _ := n.enterWith(newSink("s1", "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
+		settle()
+		want(t, "before", string(s.got(room)[1].Data), fmt.Sprintf(`{"text":"secret %s 3"}`, room))
+		want(t, "reads of the store", st.read("Events"), reads)
+		e := n.must(func() (*chat.Event, error) { return st.erase(room, 3) })
+		if err := n.hub.Applied(t.Context(), room, e.Seq); err != nil {
+			t.Fatal(err)
+		}
+		s, _ = n.enterWith(newSink("s2", "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
+		settle()
+		want(t, "after", s.story(room), []any{2, 3, 4, 5})
+		if frames := s.got(room); !bytes.Contains(frames[1].Data, []byte("deleted")) {
+			t.Errorf("the erased message was replayed as %s", frames[1].Data)
+		}
+	})
+}
+
+func TestErasureOvertakesAReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{RingBytes: 1}).start()
+		room := n.create(protocol.Group, "alice")
+		n.enter("s0", "alice")
+		n.send(room, 3)
+		settle()
+		st.pace = sleeper(func() time.Duration { return time.Second }) // before and after what it reads
+		s := newSink("s", "alice")
+		go n.enterWith(s, delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
+		time.Sleep(3500 * time.Millisecond) // the replay has been read, and not been offered
+		want(t, "so far", s.story(room), []any(nil))
+		e := n.must(func() (*chat.Event, error) { return st.erase(room, 3) })
+		if err := n.hub.Applied(t.Context(), room, e.Seq); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		want(t, "the stream", s.story(room), []any{2, 3, 4, 5})
+		want(t, "the erased message", string(s.got(room)[1].Data), `{"deleted":true}`)
+	})
+}
+
+func TestARemovalOvertakesAHello(t *testing.T) {
+	for _, when := range []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 2500 * time.Millisecond, 3500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			st := newStore()
+			n := newNode(t, st, delivery.Options{RingBytes: 1}).start()
+			room := n.create(protocol.Group, "alice", "bob")
+			n.enter("s0", "bob")
+			n.send(room, 3)
+			settle()
+			st.pace = sleeper(func() time.Duration { return time.Second })
+			s := newSink("s", "alice")
+			go n.enterWith(s, delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
+			time.Sleep(when)
+			e := n.leave(room, protocol.ReasonRemoved, "alice")
+			if err := n.hub.Applied(t.Context(), room, e.Seq); err != nil {
+				t.Fatal(err)
+			}
+			n.send(room, 1)
+			time.Sleep(time.Minute)
+			want(t, fmt.Sprint("removed ", when, " after the hello"), s.story(room), []any{"room.removed"})
+		})
+	}
+}
+
+func TestAStoreThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Channel, "alice")
+		_, f := n.enter("s0", "bob")
+		for k := range 3 { // the k-th read fails
+			reads := 0
+			st.fail = func() error {
+				if reads++; reads > k {
+					return errors.New("away")
+				}
+				return nil
+			}
+			s := newSink("s", "alice")
+			if _, err := n.hub.Enter(t.Context(), &delivery.Entry{Sink: s, All: true, Ready: s.replied, Resume: map[string]protocol.Seq{"r_no": 1}}); err == nil {
+				t.Fatal("Enter did not see that the store is away")
+			}
+			want(t, "replies to hello", s.ready, -1)
+		}
+		err := f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+		want(t, "subscribing", err.Code, protocol.Unavailable)
+		want(t, "follows", f.Follows(room), false)
+		want(t, "sessions", n.hub.Stats().Sessions, 1)
+		st.fail = func() error { return nil }
+		s, _ := n.enter("s", "alice")
+		n.send(room, 1)
+		settle()
+		want(t, "when it is back", s.story(room), []any{2})
+	})
+}
+
+func TestJoiningWhileTheStoreIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		s, _ := n.enter("s", "alice")
+		st.fail = func() error { return errors.New("away") }
+		room := n.create(protocol.Group, "alice")
+		n.send(room, 1)
+		time.Sleep(5 * time.Second)
+		st.fail = func() error { return nil }
+		time.Sleep(5 * time.Second)
+		want(t, "alice", s.story(room), []any{"room.added", 1, 2})
+	})
+}
+
+func TestNothingBeforeStartOrAfterStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{})
+		room := n.create(protocol.Group, "alice")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := n.hub.Enter(ctx, &delivery.Entry{Sink: newSink("s", "alice"), All: true}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Enter before Start: %v", err)
+		}
+		n.start()
+		s, f := n.enter("s", "alice")
+		n.send(room, 1)
+		settle()
+		n.hub.Stop()
+		n.hub.Stop()
+		n.send(room, 1)
+		settle()
+		want(t, "alice", s.story(room), []any{2})
+		if err := n.hub.Applied(t.Context(), room, 3); !errors.Is(err, context.Canceled) {
+			t.Errorf("Applied after Stop: %v", err)
+		}
+		f.Close()
+		f.Close()
+		want(t, "sessions", n.hub.Stats().Sessions, 0)
+	})
+}
+
+// TestWhatWaitsIsBounded stops the only worker, and commits more than may wait.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{Workers: 1, Replay: 1 << 20}).start()
+		stuck, busy := n.create(protocol.Group, "alice"), n.create(protocol.Group, "bob")
+		release := make(chan struct{})
+		alice := newSink("a", "alice")
+		alice.saw = func(*sink, pushed) { <-release }
+		n.enterWith(alice, delivery.Entry{All: true})
+		bob, _ := n.enter("b", "bob")
+		n.send(stuck, 1)
+		settle()
+		large := data(map[string]string{"text": string(bytes.Repeat([]byte("x"), 1<<20))})
+		for range 80 {
+			n.must(func() (*chat.Event, error) {
+				return st.append(busy, protocol.MessageCreated, "", func(_ *logged, e *chat.Event) bool {
+					e.Data = large
+					return true
+				})
+			})
+		}
+		if got := n.hub.Stats().Backlog; got < 60<<20 || got > 65<<20 {
+			t.Errorf("%d bytes wait", got)
+		}
+		close(release)
+		time.Sleep(time.Minute)
+		want(t, "events", len(bob.seqs(busy)), 80)
+		want(t, "backlog", n.hub.Stats().Backlog, 0)
+	})
+}
