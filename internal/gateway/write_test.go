@@ -176,7 +176,7 @@ func TestPushIsBounded(t *testing.T) {
 
 // Who does not read the replies is not read either; when it reads, all replies come in order.
 func TestRepliesHoldBackReading(t *testing.T) {
-	const calls, size = 600, 60 << 10
+	const calls, size = 300, 60 << 10
 	n := start(t, gateway.Options{})
 	c, _ := n.connect()
 	go func() {
@@ -417,7 +417,7 @@ func TestNoCallLimit(t *testing.T) {
 // Many write to the same sessions, some of which are closed or cut meanwhile: bytes never mix, what was taken comes once and in order, and nothing comes
 // after the close frame.
 func TestConcurrentWriters(t *testing.T) {
-	const sessions, writers, messages = 12, 4, 400
+	const sessions, writers, messages = 12, 4, 200
 	n := start(t, gateway.Options{QueueBytes: 32 << 10})
 	var all sync.WaitGroup
 	for i := range sessions {
