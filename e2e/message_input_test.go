@@ -24,7 +24,39 @@ func messageBounds(t *testing.T, s *server) {
 	alice.session.call("message.delete", object{"room": room, "seq": deleted})
 	here := alice.session.send(room, "here", "still here")
 
-	letters := func(n int) string { return strings.Repeat("x", n) }
+	for i, c := range boundCases(here, deleted) {
+		params := fmt.Sprintf(`{"room":%q,"client_id":"case %d"%s}`, room, i, c.params)
+		_, body := alice.ask(t, s, "message.send", json.RawMessage(params))
+		if got := verdict(body); got != c.want {
+			t.Errorf("%s: %s was expected, this came: %.300s", c.name, c.want, body)
+		}
+		_, err := alice.session.try("message.send", json.RawMessage(params))
+		if got := wireVerdict(asWireError(err)); got != c.want {
+			t.Errorf("%s, over the socket: %s was expected, this came: %v", c.name, c.want, err)
+		}
+	}
+	for name, c := range map[string]struct{ params, want string }{
+		"no client_id":               {`"text":"x"`, "bad_request client_id"},
+		"the longest client_id":      {`"text":"x","client_id":"` + letters(64) + `"`, "ok"},
+		"a longer client_id":         {`"text":"x","client_id":"` + letters(65) + `"`, "bad_request client_id"},
+		"a client_id beyond ASCII":   {`"text":"x","client_id":"é"`, "bad_request client_id"},
+		"a client_id of two lines":   {`"text":"x","client_id":"a\nb"`, "bad_request client_id"},
+		"a client_id that is a null": {`"text":"x","client_id":null`, "bad_request client_id"},
+	} {
+		if _, body := alice.ask(t, s, "message.send", json.RawMessage(fmt.Sprintf(`{"room":%q,%s}`, room, c.params))); verdict(body) != c.want {
+			t.Errorf("%s: %s was expected, this came: %.300s", name, c.want, body)
+		}
+	}
+	keptAsSent(t, s, alice, room)
+}
+
+// boundCase is a message at a bound or beyond it: its params but for room and client_id, and the verdict.
+type boundCase struct{ name, params, want string }
+
+func letters(n int) string { return strings.Repeat("x", n) }
+
+// boundCases are about a room in which one message is to be replied to and another was deleted.
+func boundCases(here, deleted uint64) []boundCase {
 	users := func(n int) string {
 		list := make([]string, n)
 		for i := range list {
@@ -33,7 +65,7 @@ func messageBounds(t *testing.T, s *server) {
 		return "[" + strings.Join(list, ",") + "]"
 	}
 	attachments := func(n int) string { return "[" + strings.Repeat("{},", n-1) + "{}]" }
-	for i, c := range []struct{ name, params, want string }{
+	return []boundCase{
 		{"nothing", ``, "bad_request text"},
 		{"nothing but empty things", `,"text":"","data":null,"attachments":[]`, "bad_request text"},
 		{"only empty data", `,"data":{}`, "bad_request text"},
@@ -72,30 +104,7 @@ func messageBounds(t *testing.T, s *server) {
 		{"a reply to the end of numbers", `,"text":"x","reply_to":9223372036854775807`, "not_found reply_to"},
 		{"a reply to what is no seq", `,"text":"x","reply_to":1.5`, "bad_request reply_to"},
 		{"a reply to less than nothing", `,"text":"x","reply_to":-1`, "bad_request reply_to"},
-	} {
-		params := fmt.Sprintf(`{"room":%q,"client_id":"case %d"%s}`, room, i, c.params)
-		_, body := alice.ask(t, s, "message.send", json.RawMessage(params))
-		if got := verdict(body); got != c.want {
-			t.Errorf("%s: %s was expected, this came: %.300s", c.name, c.want, body)
-		}
-		_, err := alice.session.try("message.send", json.RawMessage(params))
-		if got := wireVerdict(asWireError(err)); got != c.want {
-			t.Errorf("%s, over the socket: %s was expected, this came: %v", c.name, c.want, err)
-		}
 	}
-	for name, c := range map[string]struct{ params, want string }{
-		"no client_id":               {`"text":"x"`, "bad_request client_id"},
-		"the longest client_id":      {`"text":"x","client_id":"` + letters(64) + `"`, "ok"},
-		"a longer client_id":         {`"text":"x","client_id":"` + letters(65) + `"`, "bad_request client_id"},
-		"a client_id beyond ASCII":   {`"text":"x","client_id":"é"`, "bad_request client_id"},
-		"a client_id of two lines":   {`"text":"x","client_id":"a\nb"`, "bad_request client_id"},
-		"a client_id that is a null": {`"text":"x","client_id":null`, "bad_request client_id"},
-	} {
-		if _, body := alice.ask(t, s, "message.send", json.RawMessage(fmt.Sprintf(`{"room":%q,%s}`, room, c.params))); verdict(body) != c.want {
-			t.Errorf("%s: %s was expected, this came: %.300s", name, c.want, body)
-		}
-	}
-	keptAsSent(t, s, alice, room)
 }
 
 // keptAsSent looks at what becomes of content: text byte for byte, data as it was but for white space, mentions without doubles.
