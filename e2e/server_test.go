@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,6 +117,7 @@ func (s *server) run() error {
 	cmd := exec.Command(filepath.Join(binaries, s.binary),
 		append([]string{"serve", "--listen", s.addr, "--data", s.dir, "--log-format", "json", "--admin-listen", "127.0.0.1:0"}, s.flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Env = environment()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -155,6 +157,11 @@ func (s *server) run() error {
 	}
 }
 
+// environment is ours without settings of Parley: what a server is told, it is told by flags.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PARLEY_") })
+}
+
 // kill pulls the plug, and returns when the process is gone.
 func (s *server) kill() { s.signal(syscall.SIGKILL) }
 
@@ -192,7 +199,7 @@ func command(t testing.TB, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.Command(filepath.Join(binaries, "parley"), args...)
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &errs, environment()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("parley %s: %v\n%s", strings.Join(args, " "), err, errs.String())
 	}
