@@ -20,8 +20,9 @@ type slowness struct {
 }
 
 const (
-	wordBytes     = 1 << 10  // of each message: more in all than sockets and the session's queue take
-	slowRSS       = 64 << 20 // what one slow member may cost the server
+	wordBytes     = 4 << 10  // of each message: more in all than sockets and the session's queue take
+	slowRSS       = 64 << 20 // what the server may grow by
+	slowQueue     = 1 << 20  // what may wait in it to be written: the bound of a session's queue is a quarter of that
 	fastReaders   = 8
 	slowReceiving = 4 << 10 // the slow member's receive buffer, of which the system makes a few KiB
 )
@@ -76,7 +77,7 @@ func runSlow(t *testing.T, s *server, amount slowness, slow bool) time.Duration 
 		sleeper.hello(s.token("slow"), "slow")
 		_ = sleeper.SetDeadline(time.Now().Add(amount.stopped + 2*patience))
 	}
-	before, most := s.rss(), int64(0)
+	before, most, queued := s.rss(), int64(0), 0.0
 	word := strings.Repeat("w", wordBytes)
 	pace := time.NewTicker(amount.stopped / time.Duration(amount.messages)) // the time for which the slow one reads nothing must pass
 	defer pace.Stop()
@@ -89,7 +90,7 @@ func runSlow(t *testing.T, s *server, amount slowness, slow bool) time.Duration 
 			t.Fatal(err)
 		}
 		if i%100 == 0 {
-			most = max(most, s.rss()-before)
+			most, queued = max(most, s.rss()-before), max(queued, s.metrics()["parley_queue_bytes"])
 		}
 	}
 	var last uint64
@@ -100,8 +101,14 @@ func runSlow(t *testing.T, s *server, amount slowness, slow bool) time.Duration 
 		}
 		last = uint64(result["seq"].(float64))
 	}
-	t.Logf("%d messages of %d bytes in %v: the server has grown by %.1f MiB (slow reader: %v)",
-		amount.messages, wordBytes, time.Since(began).Round(time.Millisecond), float64(most)/(1<<20), slow)
+	t.Logf("%d messages of %d bytes in %v: the server has grown by %.1f MiB, up to %.0f KiB waited to be written (slow reader: %v)",
+		amount.messages, wordBytes, time.Since(began).Round(time.Millisecond), float64(most)/(1<<20), queued/(1<<10), slow)
+	if slow && s.metrics()["parley_offers_refused_total"] == 0 {
+		t.Error("nothing was ever kept from the slow member: this tested nothing")
+	}
+	if queued > slowQueue {
+		t.Errorf("%.0f KiB waited to be written, over %d", queued/(1<<10), slowQueue>>10)
+	}
 	if most > slowRSS {
 		t.Errorf("the server has grown by %d MiB, over %d", most>>20, int64(slowRSS)>>20)
 	}
