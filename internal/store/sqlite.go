@@ -49,12 +49,12 @@ func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=mmap_size(0)" + extra
 	}
 	var err error
-	e.writer, err = openSQLiteWriter(dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)"))
+	e.writer, err = openSQLiteWriter(dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16384)"))
 	if err != nil {
 		e.close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if e.db, err = stdsql.Open("sqlite", dsn("&_pragma=query_only(1)&_pragma=cache_size(-16384)")); err != nil {
+	if e.db, err = stdsql.Open("sqlite", dsn("&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
 		e.close()
 		return nil, err
 	}
