@@ -160,7 +160,7 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 	var err error
 	if a.cfg.Broker == "" {
 		a.live = memory.NewBus().Join(node, a.hub)
-	} else if a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Log: a.log}, a.hub); err != nil {
+	} else if a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub); err != nil {
 		return fmt.Errorf("the broker: %w", err)
 	}
 	a.hub.SetLive(a.live)
