@@ -94,45 +94,45 @@ func poke(c chan struct{}) {
 	}
 }
 
-// queue is what the workers take rooms from: first in, first out, each room at most once.
-type queue struct {
+// queue is what workers take rooms or sessions from: first in, first out. Who puts them in sees to it that each is there at most once.
+type queue[T any] struct {
 	mu      sync.Mutex // a leaf
 	some    sync.Cond  // on mu
-	rooms   []*room    // from head on
+	items   []*T       // from head on
 	head    int
 	stopped bool
 }
 
-func (q *queue) push(r *room) {
+func (q *queue[T]) push(item *T) {
 	q.mu.Lock()
-	q.rooms = append(q.rooms, r)
+	q.items = append(q.items, item)
 	q.mu.Unlock()
 	q.some.Signal()
 }
 
-// pop waits for a room; nil after stop.
-func (q *queue) pop() *room {
+// pop waits for an item; nil after stop.
+func (q *queue[T]) pop() *T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.head == len(q.rooms) && !q.stopped {
+	for q.head == len(q.items) && !q.stopped {
 		q.some.Wait()
 	}
 	if q.stopped {
 		return nil
 	}
-	r := q.rooms[q.head]
-	q.rooms[q.head] = nil
+	item := q.items[q.head]
+	q.items[q.head] = nil
 	q.head++
 	switch {
-	case q.head == len(q.rooms):
-		q.rooms, q.head = q.rooms[:0], 0
-	case q.head >= 1024 && q.head*2 >= len(q.rooms):
-		q.rooms, q.head = append(q.rooms[:0], q.rooms[q.head:]...), 0
+	case q.head == len(q.items):
+		q.items, q.head = q.items[:0], 0
+	case q.head >= 1024 && q.head*2 >= len(q.items):
+		q.items, q.head = append(q.items[:0], q.items[q.head:]...), 0
 	}
-	return r
+	return item
 }
 
-func (q *queue) stop() {
+func (q *queue[T]) stop() {
 	q.mu.Lock()
 	q.stopped = true
 	q.mu.Unlock()

@@ -151,6 +151,7 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 		w.lag.held = false
 		f.mu.Unlock()
 		r.mu.Unlock()
+		f.settle() // who begins at the head is live at once
 		f.kick()
 		return nil
 	}

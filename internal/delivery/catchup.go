@@ -16,12 +16,32 @@ const (
 	pageBytes  = 256 << 10 // of one read of the ring
 )
 
-// catchUp brings one session live in every room, and looks into what its user has joined. A session has one at a time, in a goroutine that ends when
-// nothing is left that could be done now: the rest waits for Drained, or for rooms to move.
+// catchUp brings one session live in every room, and looks into what its user has joined. A session has one at a time, until nothing is left that could be
+// done now: the rest waits for Drained, or for rooms to move.
 type catchUp struct {
 	ctx context.Context
 	hub *Hub
 	f   *Follower
+}
+
+// catchUpAll is one of the goroutines that catch sessions up. There are as many as may read the Source at once: a storm of sessions waits in a queue, where a
+// session costs a pointer.
+func (h *Hub) catchUpAll() {
+	for f := h.behind.pop(); f != nil; f = h.behind.pop() {
+		ctx, cancel := context.WithCancel(h.life.ctx)
+		if f.begin(cancel) {
+			catchUp{ctx, h, f}.run()
+		}
+		cancel()
+	}
+}
+
+// begin lets Close end the catch-up; false when the session is closed already.
+func (f *Follower) begin(cancel context.CancelFunc) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cancel = cancel
+	return !f.closed
 }
 
 // run catches up until there is nothing more to do.
@@ -62,7 +82,6 @@ func (f *Follower) caughtUp() bool {
 		return false
 	}
 	f.catching = false
-	f.cancel()
 	f.cancel = nil
 	return true
 }

@@ -31,7 +31,7 @@ type Follower struct {
 	cancel   context.CancelFunc      // ends the catch-up
 	ready    bool                    // Ready was called
 	closed   bool
-	catching bool // a catch-up is under way
+	catching bool // a catch-up is under way, or due
 	again    bool // and shall look again before it ends
 }
 
@@ -280,8 +280,7 @@ func (f *Follower) kick() {
 	case f.catching:
 		f.again = true
 	default:
-		var ctx context.Context
-		ctx, f.cancel = context.WithCancel(f.hub.life.ctx)
-		f.catching = f.hub.spawn(func(context.Context) { catchUp{ctx, f.hub, f}.run() })
+		f.catching = true
+		f.hub.behind.push(f)
 	}
 }

@@ -62,7 +62,8 @@ type Hub struct {
 	followers slab[Follower]
 	users     users
 	recent    recent
-	queue     queue
+	queue     queue[room]     // rooms with something to fan out
+	behind    queue[Follower] // sessions with something to catch up with
 	workers   int
 	agenda    agenda
 	news      news
@@ -102,6 +103,7 @@ func New(o Options) *Hub {
 		h.recent.budget = 64 << 20
 	}
 	h.queue.some.L = &h.queue.mu
+	h.behind.some.L = &h.behind.mu
 	h.agenda = agenda{now: h.now, wake: make(chan struct{}, 1)}
 	h.news = news{hub: h, peers: map[string]*peer{}}
 	h.receipts = receipts{hub: h, gathered: map[audience]*gathering{}}
@@ -121,8 +123,12 @@ func (h *Hub) SetLive(l broker.Live) { h.live = l }
 func (h *Hub) Start(ctx context.Context) {
 	h.life.unhook = context.AfterFunc(ctx, h.life.cancel)
 	context.AfterFunc(h.life.ctx, h.queue.stop)
+	context.AfterFunc(h.life.ctx, h.behind.stop)
 	for range h.workers {
 		h.spawn(func(context.Context) { h.work() })
+	}
+	for range maxReads {
+		h.spawn(func(context.Context) { h.catchUpAll() })
 	}
 	h.spawn(h.agenda.run)
 	h.spawn(h.position.keep)
@@ -140,6 +146,7 @@ func (h *Hub) Stop() {
 	}
 	l.cancel()
 	h.queue.stop()
+	h.behind.stop()
 	l.running.Wait()
 }
 
