@@ -278,3 +278,109 @@ func (p *troupe) comeBack(r removal, token string) string {
 	}
 	return reason
 }
+
+// TestRemovedAndAddedAgain removes somebody who is just coming back, and adds them again at once: whatever their session hears of it, each stretch of the
+// room's stream is without a hole, and the last one goes on.
+func TestRemovedAndAddedAgain(t *testing.T) {
+	t.Parallel()
+	races := 60
+	if long() {
+		races = 1000
+	}
+	for _, c := range clusters() {
+		t.Run(c.name, func(t *testing.T) {
+			nodes := c.start(t)
+			b := nodes[0].backend()
+			for _, u := range []string{"owner", "sender0", "sender1", "sender2", "removed"} {
+				b.call("user.update", object{"user": u})
+			}
+			p := newTroupe(t, nodes)
+			token := p.other.token("removed")
+			told := map[string]int{}
+			for i := range races {
+				told[p.addAgain(token)]++
+				if t.Failed() {
+					t.Fatalf("race %d", i)
+				}
+			}
+			t.Logf("%d races were heard of as %v", races, told)
+		})
+	}
+}
+
+// addAgain is one removal and its end, of one who reconnects meanwhile. It returns what of it came.
+func (p *troupe) addAgain(token string) string {
+	p.t.Helper()
+	room := p.room(removal{kind: "group", member: true})
+	for _, reply := range p.send(room, 3) {
+		if _, err := await(reply); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	epoch, position := p.owner.hello["epoch"], uint64(rand.IntN(11))
+	p.removed.cut()
+	again, err := p.other.open()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	again.user, p.removed = p.removed.user, again
+	params := []object{
+		{"room": room, "user": again.user}, {"room": room, "users": []string{again.user}},
+		{"token": token, "device": "removed-device", "resume": object{"epoch": epoch, "rooms": object{room: position}}},
+	}
+	var replies [3]<-chan frame
+	begin := func(i int, c *client, method string) {
+		if replies[i], err = c.begin(method, params[i]); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	at := rand.IntN(3)
+	for i, method := range []string{"member.remove", "member.add"} {
+		if i == at {
+			begin(2, again, "hello")
+		}
+		begin(i, p.owner, method)
+		p.send(room, 1)
+	}
+	if at == 2 {
+		begin(2, again, "hello")
+	}
+	var joined uint64
+	for i, reply := range replies {
+		result, err := await(reply)
+		switch {
+		case err != nil:
+			p.t.Fatalf("call %d: %v", i, err)
+		case i == 1:
+			joined = uint64(result["seq"].(float64))
+		case i == 2:
+			again.hello = result
+		}
+	}
+	last := p.senders[0].send(room, fmt.Sprint("last ", rand.Uint64()), "the last word")
+	again.expect("the last message", event(room, last))
+	return p.stretches(room, position, joined)
+}
+
+// stretches checks the frames about a room from which its user was removed and to which they were added again by the event joined.
+func (p *troupe) stretches(room string, position, joined uint64) (told string) {
+	p.t.Helper()
+	frames, _ := p.removed.about(room, 0)
+	next := position + 1
+	for _, f := range frames {
+		switch {
+		case f.Event == "room.removed":
+			told += "removed "
+			next = 0
+		case f.Event == "room.added":
+			told += "added "
+			next = joined
+		case f.Seq == 0 || f.Seq != next:
+			p.t.Errorf("resumed from %d, added again at %d: %s with seq %d comes where %d is next, after %q", position, joined, f.Event, f.Seq, next, told)
+			return told
+		default:
+			next++
+		}
+	}
+	return told
+}
