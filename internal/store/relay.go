@@ -3,11 +3,13 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/parley-im/parley/internal/chat"
+	"github.com/go-json-experiment/json"
+
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/protocol"
 )
@@ -19,9 +21,12 @@ const maxApplied = 128 << 10
 
 var (
 	selectBehind = sql(`SELECT h.room, h.applied, h.seq, COALESCE(e.at, h.at) FROM room_heads h LEFT JOIN events e ON e.room = h.room AND e.seq = h.applied + 1
-		WHERE h.applied < h.seq AND h.room > $1 AND substr(h.room, 3, 1) IN {list $2} ORDER BY h.room LIMIT $3`)
-	selectTouched = sql(`SELECT e.room, e.seq, CASE WHEN e.name = 'message.created' THEN e.seq ELSE e.target END FROM events e
-		WHERE e.room = $1 AND e.seq > $2 AND e.seq <= $3 AND e.name IN ('message.created', 'message.edited', 'message.deleted') ORDER BY e.seq`)
+		WHERE h.applied < h.seq AND h.room > $1 AND substr(h.room, 3, 1) IN {list $2} ORDER BY h.room LIMIT CAST($3 AS BIGINT)`)
+	// selectChanges are the messages that the events made or changed, with the content that they have now; a deleted one has none.
+	selectChanges = sql(`SELECT c.seq, e.seq, e.at, COALESCE(NULLIF(o.content, ''), e.data)
+		FROM events c CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
+		WHERE c.room = $1 AND c.seq > $2 AND c.seq <= $3 AND c.name IN ('message.created', 'message.edited', 'message.deleted')
+			AND e.room = c.room AND e.seq = CASE WHEN c.name = 'message.created' THEN c.seq ELSE c.target END ORDER BY c.seq`)
 	moveMark = sql(`UPDATE room_heads SET applied = $3 WHERE room = $1 AND applied = $2`)
 	setBack  = sql(`UPDATE room_heads SET applied = 0 WHERE applied <> 0`)
 
@@ -73,11 +78,7 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 		return 0, err
 	}
 	err = s.write(ctx, func(t tx) error {
-		var b batch
-		for _, d := range documents {
-			d.write(&b)
-		}
-		if err := t.batch(ctx, &b); err != nil {
+		if err := s.index(ctx, t, documents); err != nil {
 			return err
 		}
 		for _, span := range spans {
@@ -98,79 +99,75 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 	return events, nil
 }
 
-// touched is an event that made or changed a message.
-type touched struct{ event, message roomSeq }
+// change is a message that an event made or changed, as it stands.
+type change struct {
+	room    string
+	event   protocol.Seq
+	message protocol.Seq
+	at      protocol.Time // of the message
+	text    string
+}
 
-// prepare reads the messages that the spans are about, as they stand, and cuts the spans where they hold too much. Spans and documents are sorted, so that
-// two relays do not wait for each other.
+// prepare reads what the spans change, and cuts the spans where that is too much. Both are sorted, so that two relays do not wait for each other.
 func (s *Store) prepare(ctx context.Context, spans []relay.Span) ([]relay.Span, []document, error) {
 	spans = slices.SortedFunc(slices.Values(spans), func(a, b relay.Span) int { return cmp.Compare(a.Room, b.Room) })
-	var events []touched
-	messages := map[roomSeq]*chat.Message{}
+	var changes []change
 	err := s.read(ctx, func(t tx) error {
 		var b batch
 		for _, span := range spans {
-			b.query(selectTouched, collect(&events, func(scan scan, _ ...any) (e touched, err error) {
-				err = scan(&e.event.room, &e.event.seq, &e.message.seq)
-				e.message.room = e.event.room
-				return e, err
+			b.query(selectChanges, collect(&changes, func(scan scan, _ ...any) (change, error) {
+				c := change{room: span.Room}
+				var content string
+				if err := scan(&c.event, &c.message, &c.at, &content); err != nil {
+					return c, err
+				}
+				var has struct {
+					Text string `json:"text"`
+				}
+				if err := json.Unmarshal([]byte(content), &has); err != nil {
+					return c, fmt.Errorf("message %d of room %s: %w", c.message, c.room, err)
+				}
+				c.text = has.Text
+				return c, nil
 			}), span.Room, span.After, span.UpTo)
 		}
-		if err := t.batch(ctx, &b); err != nil || len(events) == 0 {
-			return err
-		}
-		places := make([][2]any, len(events))
-		for i, e := range events {
-			places[i] = [2]any{e.message.room, e.message.seq}
-		}
-		return t.query(ctx, selectStored, []any{jsonList(places)}, func(scan scan) error {
-			room, m, err := scanMessage(scan)
-			if err == nil {
-				messages[roomSeq{room, m.Seq}] = m
-			}
-			return err
-		})
+		return t.batch(ctx, &b)
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	events, spans = cutSpans(events, spans, messages)
-	return spans, documentsOf(events, messages), nil
+	changes, spans = cutSpans(changes, spans)
+	return spans, documentsOf(changes), nil
 }
 
 // cutSpans leaves out the events from the one on with which there would be too much text.
-func cutSpans(events []touched, spans []relay.Span, messages map[roomSeq]*chat.Message) ([]touched, []relay.Span) {
+func cutSpans(changes []change, spans []relay.Span) ([]change, []relay.Span) {
 	bytes := 0
-	for i, e := range events {
-		if m := messages[e.message]; m != nil && m.Content.Text != nil {
-			bytes += len(*m.Content.Text)
-		}
-		if bytes <= maxApplied || i == 0 {
+	for i, c := range changes {
+		if bytes += len(c.text); bytes <= maxApplied || i == 0 {
 			continue
 		}
-		at := slices.IndexFunc(spans, func(s relay.Span) bool { return s.Room == e.event.room })
-		if spans[at].UpTo = e.event.seq - 1; spans[at].UpTo > spans[at].After {
+		at := slices.IndexFunc(spans, func(s relay.Span) bool { return s.Room == c.room })
+		if spans[at].UpTo = c.event - 1; spans[at].UpTo > spans[at].After {
 			at++
 		}
-		return events[:i], spans[:at]
+		return changes[:i], spans[:at]
 	}
-	return events, spans
+	return changes, spans
 }
 
-// documentsOf are the messages that the events are about, each once.
-func documentsOf(events []touched, messages map[roomSeq]*chat.Message) []document {
-	var documents []document
-	for _, e := range events {
-		m := messages[e.message]
-		if m == nil {
-			continue // it is there already, or gone from the store
+// documentsOf are the messages that were changed, each once.
+func documentsOf(changes []change) []document {
+	documents := make([]document, 0, len(changes))
+	seen := make(map[roomSeq]bool, len(changes))
+	for _, c := range changes {
+		at := roomSeq{c.room, c.message}
+		if !seen[at] {
+			documents = append(documents, document{
+				at: c.at, room: c.room, seq: c.message, words: indexed(c.room, wordsOf(c.text)), fresh: c.event == c.message,
+			})
 		}
-		delete(messages, e.message)
-		d := document{at: m.At, room: e.message.room, seq: m.Seq}
-		if m.Content.Text != nil {
-			d.words = indexed(d.room, wordsOf(*m.Content.Text))
-		}
-		documents = append(documents, d)
+		seen[at] = true
 	}
 	return documents
 }

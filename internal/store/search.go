@@ -14,15 +14,15 @@ var _ chat.Search = (*Store)(nil)
 
 var (
 	recentPlaces = sql(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0
-		ORDER BY h.at DESC, m.room DESC LIMIT $2`)
+		ORDER BY h.at DESC, m.room DESC LIMIT CAST($2 AS BIGINT)`)
 
 	// findMessages reads candidates, newest first, below a place: on SQLite a rowid, on PostgreSQL a time, a room and a seq.
 	findMessages = text{
 		sqlite: sql(`SELECT ` + messageCols + `, search.rowid FROM search CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
-			WHERE search MATCH $1 AND search.rowid < $2 AND e.room = search.room AND e.seq = search.seq ORDER BY search.rowid DESC LIMIT $3`)[sqlite],
+			WHERE search MATCH $1 AND search.rowid < $2 AND e.room = search.room AND e.seq = search.seq ORDER BY search.rowid DESC LIMIT CAST($3 AS BIGINT)`)[sqlite],
 		postgres: sql(`SELECT ` + messageCols + `, 0 FROM search s CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 			WHERE s.words @@ $1::text::tsquery AND (s.at, s.room, s.seq) < ($2, $3, $4) AND e.room = s.room AND e.seq = s.seq
-			ORDER BY s.at DESC, s.room DESC, s.seq DESC LIMIT $5`)[postgres],
+			ORDER BY s.at DESC, s.room DESC, s.seq DESC LIMIT CAST($5 AS BIGINT)`)[postgres],
 	}
 
 	// planAnew has PostgreSQL plan each search by its words: what is good for a rare one is bad for a common one.
@@ -31,15 +31,17 @@ var (
 		postgres: `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`,
 	}
 
-	dropIndexed = text{
-		sqlite:   `DELETE FROM search WHERE rowid >= $1 << 20 AND rowid < ($1 + 1) << 20 AND room = $2 AND seq = $3`,
-		postgres: `DELETE FROM search WHERE at = $1 AND room = $2 AND seq = $3`,
-	}
+	// On SQLite a message has a row of its millisecond. It is found before it is deleted, since FTS5 begins a segment of its own with every statement that
+	// searches for what it deletes.
+	findRow   = text{sqlite: `SELECT rowid FROM search WHERE rowid >= $1 << 20 AND rowid < ($1 + 1) << 20 AND room = $2 AND seq = $3`}
+	deleteRow = text{sqlite: `DELETE FROM search WHERE rowid = $1`}
+
+	deleteIndexed = text{postgres: `DELETE FROM search WHERE at = $1 AND room = $2 AND seq = $3`}
 	insertIndexed = text{
 		sqlite: `INSERT INTO search (rowid, room, seq, words) VALUES (
 			(SELECT COALESCE(max(rowid) + 1, $1 << 20) FROM search WHERE rowid >= $1 << 20 AND rowid < ($1 + 1) << 20), $2, $3, $4)`,
 		postgres: `INSERT INTO search (at, room, seq, words) VALUES ($1, $2, $3, array_to_tsvector(string_to_array($4, ' ')))
-			ON CONFLICT (at, room, seq) DO UPDATE SET words = excluded.words`,
+			ON CONFLICT (at, room, seq) DO UPDATE SET words = excluded.words`, // another relay may be at it, too: one of the two is overtaken
 	}
 	clearIndex = text{
 		sqlite:   `INSERT INTO search (search) VALUES ('delete-all')`,
@@ -197,12 +199,34 @@ type document struct {
 	room  string
 	seq   protocol.Seq
 	words string // "": nothing
+	fresh bool   // the index holds nothing of the message
 }
 
-// write puts a document into the index in the place of what was there.
-func (d document) write(b *batch) {
-	b.exec(dropIndexed, d.at, d.room, d.seq)
-	if d.words != "" {
-		b.exec(insertIndexed, d.at, d.room, d.seq, d.words)
+// index puts documents into the index, each in the place of what was there.
+func (s *Store) index(ctx context.Context, t tx, documents []document) error {
+	var b batch
+	for _, d := range documents {
+		if !d.fresh {
+			if err := s.unindex(ctx, t, &b, d); err != nil {
+				return err
+			}
+		}
+		if d.words != "" {
+			b.exec(insertIndexed, d.at, d.room, d.seq, d.words)
+		}
 	}
+	return t.batch(ctx, &b)
+}
+
+func (s *Store) unindex(ctx context.Context, t tx, b *batch, d document) error {
+	if s.engine.dialect() == postgres {
+		b.exec(deleteIndexed, d.at, d.room, d.seq)
+		return nil
+	}
+	var row int64
+	found, err := one(ctx, t, findRow, []any{d.at, d.room, d.seq}, &row)
+	if found {
+		b.exec(deleteRow, row)
+	}
+	return err
 }

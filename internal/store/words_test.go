@@ -7,7 +7,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/protocol"
 )
@@ -64,23 +63,18 @@ func TestWanted(t *testing.T) {
 }
 
 func TestSpansAreCut(t *testing.T) {
-	text := strings.Repeat("x", maxApplied/2)
-	huge := strings.Repeat("x", maxApplied+1)
-	message := func(text string) *chat.Message { return &chat.Message{Content: chat.Content{Text: &text}} }
-	a, b := roomSeq{"r_a", 5}, roomSeq{"r_b", 7}
-	spans := []relay.Span{{Room: "r_a", After: 3, UpTo: 9}, {Room: "r_b", After: 6, UpTo: 8}}
+	half, huge := strings.Repeat("x", maxApplied/2), strings.Repeat("x", maxApplied+1)
 	for name, tt := range map[string]struct {
-		events   []touched
-		messages map[roomSeq]*chat.Message
-		upTo     []protocol.Seq
+		changes []change
+		upTo    []protocol.Seq
 	}{
-		"what fits":                   {[]touched{{a, a}, {b, b}}, map[roomSeq]*chat.Message{a: message(text), b: message(text)}, []protocol.Seq{9, 8}},
-		"one that is too large alone": {[]touched{{a, a}}, map[roomSeq]*chat.Message{a: message(huge)}, []protocol.Seq{9, 8}},
-		"the next room":               {[]touched{{a, a}, {b, b}}, map[roomSeq]*chat.Message{a: message(text), b: message(huge)}, []protocol.Seq{9}},
-		"the same room":               {[]touched{{roomSeq{"r_a", 4}, a}, {roomSeq{"r_a", 6}, b}}, map[roomSeq]*chat.Message{a: message(text), b: message(huge)}, []protocol.Seq{5}},
-		"without a text":              {[]touched{{a, a}, {b, b}}, map[roomSeq]*chat.Message{a: {}}, []protocol.Seq{9, 8}},
+		"what fits":                   {[]change{{room: "r_a", event: 5, text: half}, {room: "r_b", event: 7, text: half}}, []protocol.Seq{9, 8}},
+		"one that is too large alone": {[]change{{room: "r_a", event: 5, text: huge}}, []protocol.Seq{9, 8}},
+		"from the next room on":       {[]change{{room: "r_a", event: 5, text: half}, {room: "r_b", event: 7, text: huge}}, []protocol.Seq{9}},
+		"within the next room":        {[]change{{room: "r_a", event: 5, text: half}, {room: "r_b", event: 8, text: huge}}, []protocol.Seq{9, 7}},
+		"within the same room":        {[]change{{room: "r_a", event: 4, text: half}, {room: "r_a", event: 6, text: huge}}, []protocol.Seq{5}},
 	} {
-		_, cut := cutSpans(tt.events, slices.Clone(spans), tt.messages)
+		_, cut := cutSpans(tt.changes, []relay.Span{{Room: "r_a", After: 3, UpTo: 9}, {Room: "r_b", After: 6, UpTo: 8}})
 		var upTo []protocol.Seq
 		for _, s := range cut {
 			upTo = append(upTo, s.UpTo)
