@@ -124,6 +124,9 @@ func TestSlowHandlers(t *testing.T) {
 		if failures > 50 {
 			t.Errorf("%d of 500 calls from the handler failed", failures)
 		}
+		if len(f.hellos()) == 1 {
+			t.Error("what waits for the handler has no bound")
+		}
 	})
 }
 
@@ -198,12 +201,16 @@ func TestDeliveredIsReportedOnceASecond(t *testing.T) {
 		f.say("a", "bob", "x")
 		later(time.Second)
 		f.mu.Lock()
-		f.answer = nil
+		f.answer, f.down = nil, true
 		f.mu.Unlock()
 		f.cut()
 		later(time.Minute)
-		all = cursors()
-		same(t, "the report after the cut", all[len(all)-1], map[string]protocol.Seq{"a": 103})
+		unanswered := len(cursors())
+		f.mu.Lock()
+		f.down = false
+		f.mu.Unlock()
+		later(time.Minute)
+		same(t, "the report after the cut", cursors()[unanswered:], []map[string]protocol.Seq{{"a": 103}})
 
 		c.Read("a", 50)
 		c.Read("a", 103)

@@ -95,6 +95,9 @@ func TestStartFromKeptPositions(t *testing.T) {
 		same(t, "events", take(r, &r.events), []string{"r 5 3", "r 6 4"})
 		same(t, "positions", c.Positions().Rooms, map[string]protocol.Seq{"r": 6})
 		same(t, "room.removed", r.named[protocol.SignalRoomRemoved], 1)
+		f.cut()
+		later(time.Minute)
+		same(t, "what is resumed then", f.hellos()[1].Resume.Rooms, map[string]protocol.Seq{"r": 6})
 	})
 }
 
@@ -118,6 +121,8 @@ func TestTooFarBehindResets(t *testing.T) {
 		f.room("r", "alice")
 		f.replay = 3
 	}, func(t *testing.T, f *fake, c *client.Client, r *recorder) {
+		f.say("r", "bob", "there")
+		synctest.Wait()
 		f.cut()
 		for range 4 {
 			f.say("r", "bob", "while away")
@@ -125,8 +130,9 @@ func TestTooFarBehindResets(t *testing.T) {
 		later(time.Minute)
 		f.say("r", "bob", "back")
 		synctest.Wait()
-		same(t, "resets", take(r, &r.resets), []string{"r 5"})
-		same(t, "events", take(r, &r.events), []string{"r 6 back"})
+		same(t, "resets", take(r, &r.resets), []string{"r 6"})
+		same(t, "events", take(r, &r.events), []string{"r 2 there", "r 7 back"})
+		same(t, "violations", c.Violations(), uint64(0))
 	})
 }
 
@@ -151,6 +157,37 @@ func TestMoreRoomsThanCanBeNamed(t *testing.T) {
 		f.say("r1001", "bob", "after")
 		synctest.Wait()
 		same(t, "events", take(r, &r.events), []string{"r1000 3 after", "r1001 2 after"})
+
+		// The first event of a room that was not named may come before the inbox tells where the room stands.
+		f.mu.Lock()
+		f.answer = func(s *fakeSession, call protocol.Call) bool {
+			if call.Method == protocol.RoomList {
+				f.say("r2", "bob", "before the list")
+			}
+			return false
+		}
+		f.mu.Unlock()
+		for i := 3; i <= protocol.MaxResumeRooms+1; i++ {
+			f.say(fmt.Sprint("r", i), "bob", "x")
+		}
+		f.say("r0", "bob", "x") // r1 and r2 are those that moved longest ago
+		synctest.Wait()
+		take(r, &r.events)
+		f.cut()
+		f.say("r2", "bob", "missed")
+		later(time.Minute)
+		same(t, "events", take(r, &r.events), []string{"r2 4 before the list"})
+		same(t, "resets", take(r, &r.resets), []string{"r2 3"})
+		f.mu.Lock()
+		f.answer = nil
+		f.mu.Unlock()
+
+		f.mu.Lock()
+		f.epoch = "epoch-2" // no position means anything any more
+		f.mu.Unlock()
+		f.cut()
+		later(time.Minute)
+		same(t, "resets of another epoch", len(take(r, &r.resets)), protocol.MaxResumeRooms+2)
 		same(t, "violations", c.Violations(), uint64(0))
 	})
 }
@@ -192,6 +229,11 @@ func TestHeartbeats(t *testing.T) {
 	scene(t, "alice", nil, func(t *testing.T, f *fake, c *client.Client, r *recorder) {
 		later(24 * time.Hour)
 		same(t, "phases of a quiet day", take(r, &r.phases), []string{"connecting", "live"})
+		f.mu.Lock()
+		if beats := int(24 * time.Hour / f.beat); f.beats < beats-1 {
+			t.Errorf("%d of %d heartbeats were answered", f.beats, beats)
+		}
+		f.mu.Unlock()
 
 		s := f.open()[0]
 		s.mu.Lock()
@@ -219,6 +261,9 @@ func TestBackoff(t *testing.T) {
 				t.Errorf("wait %d is %v, of at most %v", i, w.Retry, most)
 			}
 			sum += w.Retry
+		}
+		if mean := sum / time.Duration(len(waits)); mean > 22*time.Second {
+			t.Errorf("waits of %v on average are not jittered in full", mean)
 		}
 		if len(waits) < 20 || waits[0].Reason != client.ReasonLost || waits[1].Reason != client.ReasonUnreachable {
 			t.Errorf("%d waits in 10 minutes: %+v", len(waits), waits)
@@ -384,6 +429,33 @@ func TestDrain(t *testing.T) {
 			t.Error("the call on the replaced session never ended")
 		}
 		same(t, "violations", c.Violations(), uint64(0))
+	})
+}
+
+// The other node may refuse: then the session stays where it is, and tries again.
+func TestDrainToANodeThatRefuses(t *testing.T) {
+	scene(t, "alice", func(f *fake, o *client.Options) { f.room("r", "alice") }, func(t *testing.T, f *fake, c *client.Client, r *recorder) {
+		refused := 0
+		f.mu.Lock()
+		f.before = func(s *fakeSession, call protocol.Call) *protocol.Error {
+			if call.Method != protocol.Hello || refused == 2 {
+				return nil
+			}
+			refused++
+			return protocol.Errorf(protocol.Unavailable, "", "not yet")
+		}
+		f.mu.Unlock()
+		f.open()[0].push(protocol.AppendSignal(nil, protocol.SignalReconnect, "", "", protocol.ReconnectData{DelayMS: 1000}))
+		later(1100 * time.Millisecond)
+		f.say("r", "bob", "one")
+		synctest.Wait()
+		same(t, "events on the session that stays", take(r, &r.events), []string{"r 2 one"})
+		later(time.Minute)
+		f.say("r", "bob", "two")
+		synctest.Wait()
+		same(t, "events", take(r, &r.events), []string{"r 3 two"})
+		same(t, "phases", take(r, &r.phases), []string{"connecting", "live", "live"})
+		same(t, "refusals", refused, 2)
 	})
 }
 

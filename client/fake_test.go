@@ -36,6 +36,7 @@ type fake struct {
 	calls    []protocol.Call // every call carried out or refused, hello included
 	greeted  []protocol.HelloParams
 	dials    int
+	beats    int // heartbeats heard from clients
 	down     bool                                                      // connections are refused
 	draining bool                                                      // new sessions are refused
 	accept   func(token string) *protocol.Error                        // nil: every token is good
@@ -171,10 +172,14 @@ func (s *fakeSession) read() {
 				s.f.t.Errorf("the client sent %q: %v", line, err)
 				return
 			}
-			if !c.Heartbeat() {
-				c.Params = bytes.Clone(c.Params)
-				s.f.carryOut(s, c)
+			if c.Heartbeat() {
+				s.f.mu.Lock()
+				s.f.beats++
+				s.f.mu.Unlock()
+				continue
 			}
+			c.Params = bytes.Clone(c.Params)
+			s.f.carryOut(s, c)
 		}
 	}
 }
