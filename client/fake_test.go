@@ -36,7 +36,7 @@ type fake struct {
 	calls    []protocol.Call // every call carried out or refused, hello included
 	greeted  []protocol.HelloParams
 	dials    int
-	beats    int // heartbeats heard from clients
+	beats    int                                                       // heartbeats heard from clients
 	down     bool                                                      // connections are refused
 	draining bool                                                      // new sessions are refused
 	accept   func(token string) *protocol.Error                        // nil: every token is good
