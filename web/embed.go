@@ -33,10 +33,10 @@ type file struct {
 	content     []byte
 }
 
-// Handler serves the page: its document at / and its parts below. Any other path is 404 whatever the method (by
-// that the page learns that POST /dev/token is not served), any method but GET and HEAD 405. Answers carry a Content-Security-Policy under which the page can load its own files, call its own origin, and
-// nothing else. Browsers keep the files but ask each time whether they are still the same, so a new binary is a new
-// page at once.
+// Handler serves the page: its document at / and its parts below. Any other path is 404 whatever the method (by that
+// the page learns that POST /dev/token is not served), any method but GET and HEAD 405. Answers carry a
+// Content-Security-Policy under which the page can load its own files, call its own origin, and nothing else. Browsers
+// keep the files but ask each time whether they are still the same, so a new binary is a new page at once.
 func Handler() http.Handler {
 	files, err := load(static)
 	if err != nil {

@@ -32,7 +32,6 @@ export class Person {
     this.conversations = page.getByRole('navigation', { name: 'Conversations' });
     this.log = page.getByRole('log', { name: 'Messages' });
     this.dialog = page.getByRole('dialog');
-    this.banner = page.getByRole('status').filter({ hasText: 'Connection lost' });
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) && this.complaints.push(message.text()));
     page.on('pageerror', (error) => this.complaints.push(String(error)));
@@ -44,10 +43,25 @@ export class Person {
     await this.page.getByRole('button', { name: 'Sign out' }).waitFor(); // shown once the server has said who one is
   }
 
+  /** Waits until the page says that the connection is lost. */
+  async cutOff() {
+    await this.#banner.waitFor();
+  }
+
+  /** Waits until the page says so no more: nothing is left of the banner. */
+  async backAgain() {
+    await this.#banner.waitFor({ state: 'detached' });
+    assert.equal(await this.page.getByRole('status').count(), 1, 'only the place for notices is left');
+  }
+
+  get #banner() {
+    return this.page.getByRole('status').filter({ hasText: 'Connection lost' });
+  }
+
   /** Takes the network from the browser, or gives it back. */
   async offline(is) {
     await this.page.context().setOffline(is);
-    await this.banner.waitFor({ state: is ? 'visible' : 'hidden' });
+    await (is ? this.cutOff() : this.backAgain());
   }
 
   // -- conversations ----------------------------------------------------------
@@ -142,7 +156,7 @@ export class Person {
 
   /** The own messages that are marked as stored by the server. */
   acknowledged() {
-    const marked = (status) => this.log.getByRole('listitem').filter({ has: this.page.getByRole('img', { name: status }) });
+    const marked = (status) => this.log.getByRole('listitem').filter({ has: this.page.getByRole('img', { name: status, exact: true }) });
     const stored = marked('Sent').or(marked('Delivered')).or(marked('Read'));
     return stored.locator(TEXT).allTextContents();
   }

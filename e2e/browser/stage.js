@@ -77,6 +77,7 @@ class Stage {
     return person;
   }
 
+  /** Several who are signed in, all at once. */
   people(...names) {
     return Promise.all(names.map((name) => this.person(name)));
   }

@@ -174,6 +174,14 @@ test('a page that failed leaves the window as it was, and says so', () => {
   assert.deepEqual([seqs(room), room.window.failed, room.window.loads], [[2], true, 0]);
 });
 
+test('a quoted message that is not in the window loses its text when it is deleted', () => {
+  const { store, room } = opened(9);
+  room.quotes.set(2, message(2, 1));
+  store.apply(event(10, 'message.deleted', { target: 2 }), 0);
+  assert.equal(room.quotes.get(2).text, '');
+  assert.ok(room.quotes.get(2).deleted_at);
+});
+
 test('the last message of the list follows changes', () => {
   const { store, room } = opened(3);
   store.apply(created(4, 1), 0);

@@ -72,7 +72,7 @@ story('a cable that is cut again and again loses nothing and doubles nothing', a
       await bob.say(fromBob);
       await bob.sent(fromBob, 'Sent');
       cable.cut();
-      await alice.banner.waitFor();
+      await alice.cutOff();
       cable.mend();
       await alice.sees(...said);
     }
@@ -91,13 +91,13 @@ story('kill -9 while both type: what was acknowledged is there, what was not arr
   await eventually(async () => assert.ok((await bob.texts()).includes('Alice 3')));
   await stage.server.kill();
   await Promise.all(typing);
-  await Promise.all([alice, bob].map(({ banner }) => banner.waitFor()));
+  await Promise.all([alice.cutOff(), bob.cutOff()]);
   const acknowledged = (await Promise.all([alice.acknowledged(), bob.acknowledged()])).flat();
   await Promise.all([alice, bob].map((person) => person.say(...lines(person.name, 9, 10))));
   for (const person of [alice, bob]) await person.sent(`${person.name} 10`, 'Waiting to be sent');
 
   await stage.server.restart();
-  await Promise.all([alice, bob].map(({ banner }) => banner.waitFor({ state: 'hidden' })));
+  await Promise.all([alice.backAgain(), bob.backAgain()]);
   await alice.sent('Alice 10', 'Read');
   await bob.sent('Bob 10', 'Read');
   const seen = await alice.texts();

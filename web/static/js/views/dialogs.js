@@ -156,7 +156,7 @@ export function browseChannels(context) {
       note.textContent = rooms.length > 0 ? '' : 'No channels found. You can start one with “New conversation”.';
     } catch (error) {
       results.replaceChildren();
-      note.textContent = error.code === 'bad_request' ? 'This server has no list of channels yet.' : words(error);
+      note.textContent = words(error);
     }
   }
 
