@@ -102,8 +102,8 @@ class Stage {
     await mkdir(artifact('.'), { recursive: true });
     for (const [index, { name, page }] of this.#people.entries()) {
       const path = artifact(`${[title, index + 1, name].join(' ').replaceAll(/\W+/g, '-')}.png`);
-      await page.screenshot({ path });
-      console.error(`What ${name} saw: ${path}`);
+      const taken = await page.screenshot({ path }).catch(() => null); // the browser may be what failed
+      if (taken) console.error(`What ${name} saw: ${path}`);
     }
     console.error(`The end of the server's log:\n${this.server.log.join('\n')}`);
   }
