@@ -296,12 +296,7 @@ func (a admission) bind(wants []*want) error {
 	for i, w := range wants {
 		ids[i] = w.room.id
 	}
-	if h.live != nil {
-		if err := h.live.Follow(a.ctx, ids); err != nil {
-			h.log.Warn("following rooms at the broker", "rooms", len(ids), "err", err)
-			h.position.suspect()
-		}
-	}
+	h.follow(a.ctx, ids)
 	var heads map[string]protocol.Seq
 	err := h.reading(a.ctx, func() (err error) {
 		heads, err = h.source.Heads(a.ctx, ids)
@@ -314,6 +309,17 @@ func (a admission) bind(wants []*want) error {
 		h.place(w.room, max(heads[w.room.id], w.place.Head))
 	}
 	return nil
+}
+
+// follow makes hints of the rooms arrive, as soon as the broker can.
+func (h *Hub) follow(ctx context.Context, rooms []string) {
+	if h.live == nil {
+		return
+	}
+	if err := h.live.Follow(ctx, rooms); err != nil {
+		h.log.Warn("following rooms at the broker", "rooms", len(rooms), "err", err)
+		h.position.suspect()
+	}
 }
 
 // place gives a room its position on this node, unless it has one: then it is told of the head.

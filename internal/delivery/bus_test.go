@@ -26,8 +26,9 @@ type busNode struct {
 	inbox chan broker.Message
 	done  chan struct{}
 
-	follows map[string]bool // under bus.mu
-	sent    uint64          // under bus.mu
+	unfollowed func()          // called by Unfollow, before it has an effect
+	follows    map[string]bool // under bus.mu
+	sent       uint64          // under bus.mu
 }
 
 var errDown = errors.New("the broker is away")
@@ -38,7 +39,7 @@ func newBus() *bus {
 
 // join adds a node; its receiver is called by one goroutine until leave.
 func (b *bus) join(hub broker.Receiver) *busNode {
-	n := &busNode{bus: b, hub: hub, inbox: make(chan broker.Message, 1<<16), done: make(chan struct{}), follows: map[string]bool{}}
+	n := &busNode{bus: b, hub: hub, inbox: make(chan broker.Message, 1<<16), done: make(chan struct{}), follows: map[string]bool{}, unfollowed: func() {}}
 	b.mu.Lock()
 	b.nodes = append(b.nodes, n)
 	b.mu.Unlock()
@@ -121,6 +122,7 @@ func (n *busNode) Follow(_ context.Context, rooms []string) error {
 }
 
 func (n *busNode) Unfollow(rooms []string) {
+	n.unfollowed()
 	n.bus.mu.Lock()
 	defer n.bus.mu.Unlock()
 	for _, r := range rooms {

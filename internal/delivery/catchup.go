@@ -144,9 +144,14 @@ type step struct {
 
 // step does what can be done at once and says what is to be read.
 func (f *Follower) step(r *room) step {
-	h := f.hub
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return f.stepIn(r)
+}
+
+// stepIn is step for one who holds r.mu.
+func (f *Follower) stepIn(r *room) step {
+	h := f.hub
 	l := f.behindIn(r)
 	if l == nil || l.held {
 		return step{}
@@ -258,7 +263,10 @@ func (c catchUp) trimmed(r *room, s step) {
 
 // announce pushes room.added, before which nothing of the room was pushed.
 func (c catchUp) announce(r *room, l *lag) error {
-	b, err := c.added(r.id)
+	r.mu.Lock()
+	at := r.next
+	r.mu.Unlock()
+	b, err := c.hub.additions.of(c.ctx, r.id, at, func() (*Batch, error) { return c.added(r.id) })
 	if err != nil {
 		return err
 	}
@@ -326,7 +334,7 @@ func (f *Follower) takeJoins() map[string]protocol.Seq {
 }
 
 func (c catchUp) followJoined(rooms []string) error {
-	f, a := c.f, admission{c.ctx, c.hub, c.f}
+	f, a := c.f, admission(c)
 	places, err := a.places(rooms)
 	if err != nil {
 		return err

@@ -58,6 +58,7 @@ func (p *pass) arrival(a *arrival) {
 		p.event(a.entry)
 	case arrivedHead:
 		r.hear(a.seq)
+		p.early() // a room that has just been placed
 	case arrivedNews:
 		if r.dead || a.seq < r.next || r.next == 0 {
 			p.hub.news.old(r, a.seq, a.change)
@@ -97,13 +98,7 @@ func (p *pass) event(e *entry) {
 		}
 	case r.next != 0 && e.seq == r.next:
 		p.out(e)
-		for r.more != nil && len(r.more.early) > 0 {
-			e := r.more.early[r.next]
-			if e == nil {
-				break
-			}
-			p.out(e)
-		}
+		p.early()
 	default:
 		r.hear(e.seq)
 		m := r.busy()
@@ -113,6 +108,17 @@ func (p *pass) event(e *entry) {
 		if len(m.early) < maxEarly {
 			m.early[e.seq] = e
 		}
+	}
+}
+
+// early puts out what has waited for the events before it.
+func (p *pass) early() {
+	for p.room.more != nil && len(p.room.more.early) > 0 {
+		e := p.room.more.early[p.room.next]
+		if e == nil {
+			return
+		}
+		p.out(e)
 	}
 }
 

@@ -54,7 +54,8 @@ func TestSubscribing(t *testing.T) {
 
 func TestWhatComesOfUnsubscribingFromOnesOwnRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, newStore(), delivery.Options{}).start()
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
 		room := n.create(protocol.Group, "alice", "bob")
 		s, f := n.enter("s", "alice")
 		f.Unsubscribe(room)
@@ -68,6 +69,10 @@ func TestWhatComesOfUnsubscribingFromOnesOwnRoom(t *testing.T) {
 		n.join(room, "alice")
 		settle()
 		want(t, "and begins anew", s.story(room), []any{"room.removed", "room.added", 4})
+		f.Unsubscribe(room)
+		n.hub.Committed(&chat.Commit{Events: []*chat.Event{st.at(room, 4)}}) // an old word of it
+		settle()
+		want(t, "not twice", len(s.story(room)), 3)
 	})
 }
 
@@ -187,6 +192,82 @@ func TestARemovalOvertakesAHello(t *testing.T) {
 			want(t, fmt.Sprint("removed ", when, " after the hello"), s.story(room), []any{"room.removed"})
 		})
 	}
+}
+
+func TestAHelloOvertakesTheFold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Group, "bob")
+		n.enter("s0", "bob")
+		st.pace = sleeper(func() time.Duration { return time.Second })
+		s := newSink("s", "alice")
+		go n.enterWith(s, delivery.Entry{All: true})
+		time.Sleep(500 * time.Millisecond) // she is here, and her rooms have not been read
+		n.join(room, "alice")
+		n.leave(room, protocol.ReasonRemoved, "alice")
+		n.join(room, "alice") // 4
+		time.Sleep(time.Minute)
+		n.send(room, 1)
+		settle()
+		want(t, "alice, whose rooms were read after all that", s.story(room), []any{5})
+	})
+}
+
+func TestWhoIsInDoubtWhenTheStoreGoesAwayIsNotIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Group, "alice", "bob")
+		n.enter("s0", "bob")
+		s, f := n.enterWith(newSink("s", "alice"), delivery.Entry{})
+		st.pace = sleeper(func() time.Duration { return time.Second })
+		replied := make(chan *protocol.Error)
+		go func() {
+			replied <- f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+		}()
+		time.Sleep(1500 * time.Millisecond) // her place has been read
+		n.leave(room, protocol.ReasonRemoved, "alice")
+		st.fail = func() error { return errors.New("away") }
+		want(t, "subscribing", (<-replied).Code, protocol.Unavailable)
+		n.send(room, 1)
+		settle()
+		want(t, "alice", s.story(room), []any{"room.removed"})
+		want(t, "follows", f.Follows(room), false)
+	})
+}
+
+// instant is a session that refuses every other batch, and has room again before it has said so.
+type instant struct {
+	*sink
+	refuse bool
+}
+
+func (s *instant) Offer(b *delivery.Batch) bool {
+	if s.refuse = !s.refuse; s.refuse {
+		s.follower.Drained()
+		return false
+	}
+	return s.sink.Offer(b)
+}
+
+func TestRoomThatComesBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{}).start()
+		room := n.create(protocol.Group, "alice")
+		s := &instant{sink: newSink("s", "alice")}
+		f, err := n.hub.Enter(t.Context(), &delivery.Entry{Sink: s, All: true, Ready: s.replied})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		s.entered(f)
+		for i := range 5 {
+			n.send(room, 1)
+			settle()
+			want(t, "events", len(s.seqs(room)), i+1)
+		}
+	})
 }
 
 func TestAStoreThatIsAway(t *testing.T) {

@@ -250,7 +250,7 @@ func (f *Follower) open(ready func()) {
 // joined notes that the user has become a member of a room by an event, so that the catch-up finds out what it means to this session.
 func (f *Follower) joined(room string, seq protocol.Seq) {
 	f.mu.Lock()
-	if f.closed || f.past[room] >= seq {
+	if f.closed {
 		f.mu.Unlock()
 		return
 	}

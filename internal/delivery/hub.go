@@ -69,6 +69,7 @@ type Hub struct {
 	news      news
 	receipts  receipts
 	typing    typing
+	additions additions
 	position  position
 	reads     chan struct{} // a place in it is the right to read the Source
 	backlog   atomic.Int64  // bytes of frames in all rooms' arrivals
@@ -197,7 +198,7 @@ func (h *Hub) committed(e *chat.Event) {
 	case r != nil:
 		h.arriveEvent(r, n)
 	case n.change != nil:
-		h.news.apply(e.Room, n.seq, n.change)
+		h.news.apply(e.Room, n.seq, n.change, n)
 	}
 }
 

@@ -409,10 +409,13 @@ func (c *client) saw(f pushed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.model
-	if f.Event == protocol.SignalTyping || f.Event == protocol.SignalReceipt {
-		return // who gets those is for other tests
-	}
 	s := c.streams[f.Room]
+	if f.Event == protocol.SignalTyping || f.Event == protocol.SignalReceipt {
+		if c.ceiling == nil || s != nil && !s.in || c.dropped[f.Room] {
+			m.faults.add("%s of %s: %s of %s, which it does not follow", c.sink.id, c.sink.user, f.Event, f.Room)
+		}
+		return
+	}
 	if s == nil {
 		s = &stream{user: c.sink.user, in: c.all && f.Event != protocol.SignalRoomAdded, floor: c.floor[f.Room], ceiling: c.ceiling[f.Room]}
 		c.streams[f.Room] = s
@@ -433,6 +436,8 @@ func (c *client) saw(f pushed) {
 	}
 	if f.Event == protocol.SignalRoomAdded && !was && (!c.all || m.store.kind(f.Room) == protocol.Live) {
 		s.in, s.added = false, false // told only
+	} else if f.Event == protocol.SignalRoomAdded {
+		delete(c.dropped, f.Room)
 	}
 }
 

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"sync"
 
 	"github.com/parley-im/parley/protocol"
@@ -89,9 +90,13 @@ func (n *news) peer(node string) *peer {
 	return p
 }
 
-// apply tells the sessions here of a change of a room that nobody here follows.
-func (n *news) apply(room string, seq protocol.Seq, c *change) {
-	n.joined(room, seq, c.joined)
+// apply tells the sessions here of a change of a room that nobody here follows. The entry is that of the change's event, nil if it was committed elsewhere.
+func (n *news) apply(room string, seq protocol.Seq, c *change, e *entry) {
+	if n.hub.anyHere(c.joined) {
+		n.hub.spawn(func(ctx context.Context) { n.welcome(ctx, room, seq, c.joined, e) })
+	} else {
+		n.joined(room, seq, c.joined)
+	}
 	if len(c.left) == 0 {
 		return
 	}

@@ -150,6 +150,67 @@ func TestWithoutTheBrokerAllArrivesWithin3s(t *testing.T) {
 	})
 }
 
+func TestDoublesAreNoHoles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := newCluster(t, newStore(), delivery.Options{}, delivery.Options{})
+		a, b := nodes[0], nodes[1]
+		room := a.create(protocol.Group, "bob")
+		settle()
+		bob, _ := b.enter("b", "bob")
+		bus.mu.Lock()
+		bus.fate = func() (int, time.Duration) { return 3, time.Millisecond }
+		bus.mu.Unlock()
+		a.send(room, 5)
+		time.Sleep(time.Second)
+		want(t, "bob", bob.story(room), []any{2, 3, 4, 5, 6})
+		want(t, "holes read from the store", b.hub.Stats().Fills, uint64(0))
+	})
+}
+
+func TestANodeThatIsBehindResetsNobodyToThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := newCluster(t, newStore(), delivery.Options{}, delivery.Options{})
+		a, b := nodes[0], nodes[1]
+		room := a.create(protocol.Group, "alice", "bob")
+		settle()
+		b.enter("b", "bob")
+		bus.lose(5)
+		a.send(room, 5) // 6
+		s, _ := b.enterWith(newSink("s", "alice"), delivery.Entry{All: true, Stale: true, Resume: map[string]protocol.Seq{room: 6}})
+		time.Sleep(time.Second)
+		want(t, "alice", s.story(room), []any{"reset"})
+		want(t, "head", string(s.got(room)[0].Data), `{"head":6}`)
+	})
+}
+
+func TestWhoComesWhileARoomIsUnbound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, bus := newStore(), newBus()
+		n := newNode(t, s, delivery.Options{})
+		live := bus.join(n.hub)
+		t.Cleanup(live.leave)
+		n.hub.SetLive(live)
+		n.start()
+		room := n.create(protocol.Group, "alice")
+		_, f := n.enter("s0", "alice")
+		f.Close()
+		alice := newSink("s", "alice")
+		live.unfollowed = func() {
+			n.enterWith(alice, delivery.Entry{All: true})
+			if _, err := s.send(room, ""); err != nil { // another node's, whose hint does not come
+				t.Error(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		bus.mu.Lock()
+		follows := live.follows[room]
+		bus.mu.Unlock()
+		want(t, "bound", follows, true)
+		want(t, "alice", alice.story(room), []any{2})
+		want(t, "rooms", n.hub.Stats().Rooms, 1)
+	})
+}
+
 func TestAnotherEpochIsNotHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes, _ := newCluster(t, newStore(), delivery.Options{Epoch: 1}, delivery.Options{Epoch: 2})

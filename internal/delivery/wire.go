@@ -254,7 +254,7 @@ func (h *Hub) receiveNews(node string, r *reader) {
 	if to := h.rooms.get(room); to != nil {
 		h.arrive(to, &arrival{kind: arrivedNews, seq: seq, change: c})
 	} else {
-		h.news.apply(room, seq, c)
+		h.news.apply(room, seq, c, nil)
 	}
 }
 
