@@ -30,7 +30,7 @@ const (
 )
 
 // patience is how long a test waits for what must come. It is long, because it only ever ends a test that has failed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // client speaks raw frames: it can break every rule.
 type client struct {
@@ -63,6 +63,9 @@ func dial(t testing.TB, addr string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -104,7 +105,13 @@ func measureIdle(t testing.TB, sessions int) int {
 			unix.Close(fd)
 		}
 	}()
-	settled := func() {
+	others := runtime.NumGoroutine()
+	settled := func() { // one goroutine for each session: those of the handshakes have ended
+		for deadline := time.Now().Add(patience); runtime.NumGoroutine() > others+len(fds); runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d goroutines for %d sessions", runtime.NumGoroutine()-others, len(fds))
+			}
+		}
 		g.Each(func(s *gateway.Session) {
 			for !s.Parked() {
 				runtime.Gosched()

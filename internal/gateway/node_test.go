@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //
 //	hello   says that the session is authenticated
 //	echo    answers with its params
+//	much    answers with 60 KB
 //	wait    answers once the test has sent to node.proceed
 //	later   returns, and answers once the test has sent to node.proceed
 type node struct {
@@ -46,11 +49,24 @@ type peer struct {
 	calls  int
 }
 
-// start starts a node in real time, startStill one whose time only moves by advance.
+// start starts a node in real time, startStill one whose time only moves by advance. Their sockets take little, so that queues fill soon.
 func start(t testing.TB, opts gateway.Options) *node {
+	return launch(t, opts, func(conn net.Conn, state http.ConnState) {
+		if tcp, ok := conn.(*net.TCPConn); ok && state == http.StateNew {
+			if err := tcp.SetWriteBuffer(64 << 10); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// launch starts a node and watches its connections.
+func launch(t testing.TB, opts gateway.Options, watch func(net.Conn, http.ConnState)) *node {
 	n := &node{t: t, opened: make(chan *peer, 4096), waiting: make(chan struct{}), proceed: make(chan struct{})}
 	n.Gateway = gateway.New(opts, n)
-	server := httptest.NewServer(n.Gateway)
+	server := httptest.NewUnstartedServer(n.Gateway)
+	server.Config.ConnState = watch
+	server.Start()
 	n.addr = strings.TrimPrefix(server.URL, "http://")
 	t.Cleanup(func() {
 		server.Close()
@@ -108,6 +124,14 @@ func (n *node) connect(header ...string) (*client, *peer) {
 	return c, c.peer
 }
 
+// greet connects a client that has not said hello.
+func (n *node) greet() (*client, *peer) {
+	n.t.Helper()
+	c := connect(n.t, n.addr)
+	c.peer = <-n.opened
+	return c, c.peer
+}
+
 func (p *peer) Call(c protocol.Call) {
 	p.enter()
 	defer p.leave()
@@ -124,6 +148,8 @@ func (p *peer) Call(c protocol.Call) {
 			<-p.node.proceed
 			p.s.Reply(protocol.AppendResult(nil, c.ID, protocol.Empty{}))
 		})
+	case "much":
+		p.s.Reply(protocol.AppendResult(nil, c.ID, strings.Repeat("z", 60<<10)))
 	case "echo":
 		p.s.Reply(protocol.AppendResult(nil, c.ID, c.Params))
 	default:

@@ -90,7 +90,7 @@ func TestAnyByteIsHeard(t *testing.T) {
 
 func TestHelloTimeout(t *testing.T) {
 	n := startStill(t, gateway.Options{})
-	c := connect(t, n.addr)
+	c, _ := n.greet()
 	c.ping("not a hello")
 	n.clock.advance(9900 * time.Millisecond)
 	if extra := c.ping("still there"); len(extra) > 0 {
@@ -117,9 +117,7 @@ func TestSlowHello(t *testing.T) {
 // Before hello there is no heartbeat: the reply to hello is the first frame of the server.
 func TestNoHeartbeatBeforeHello(t *testing.T) {
 	n := startStill(t, gateway.Options{Heartbeat: 4 * time.Second})
-	c := connect(t, n.addr)
-	p := <-n.opened
-	n.opened <- p                                        // for the end of the test
+	c, p := n.greet()
 	p.s.Alarm(n.clock.now.Add(5*time.Second), func() {}) // has the session looked at
 	n.clock.advance(7 * time.Second)
 	if got := c.ping("x"); len(got) > 0 {
