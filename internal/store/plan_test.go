@@ -55,6 +55,10 @@ func planned() map[string]struct {
 		"swept nodes":       {sweepNodes, "sessions_node"},
 		"ended sessions":    {deleteSessions, ""},
 		"revocations":       {revocationsOf, ""},
+		"recent rooms":      {recentPlaces, "members_user"},
+		"rooms behind":      {selectBehind, "room_heads_behind"},
+		"changed messages":  {selectChanges, ""},
+		"moved marks":       {moveMark, ""},
 	}
 }
 

@@ -173,7 +173,8 @@ func indexed(room string, words []string) string {
 }
 
 // expression asks an engine for the messages of the rooms that hold every word that is wanted. Words consist of letters, digits and marks: nothing in
-// them needs to be escaped.
+// them needs to be escaped. SQLite is not asked for the words that begin with one letter: it would gather those of all rooms before it looked at the first,
+// while most messages have one.
 func (w wanted) expression(d dialect, rooms []string) string {
 	quote, or, and, star := `"`, ` OR `, ` AND `, ` *`
 	if d == postgres {
@@ -188,6 +189,9 @@ func (w wanted) expression(d dialect, rooms []string) string {
 		for i, word := range p.words {
 			term := quote + word + quote
 			if p.prefix && i == len(p.words)-1 {
+				if d == sqlite && oneLetter(word) {
+					continue
+				}
 				term += star
 			}
 			if !slices.Contains(terms, term) {
@@ -196,4 +200,10 @@ func (w wanted) expression(d dialect, rooms []string) string {
 		}
 	}
 	return strings.Join(terms, and)
+}
+
+// oneLetter reports one letter of a script of which many words begin with it.
+func oneLetter(word string) bool {
+	r, size := utf8.DecodeRuneInString(word)
+	return size == len(word) && !unspaced(r)
 }

@@ -71,6 +71,9 @@ func testQueries(f *fixture) {
 		{`"quick brown`, []string{fox}},
 		{"bro*", []string{dog, fox}},
 		{"bro", nil},
+		{"b*", []string{mail, dog, fox}},
+		{"z*", nil},
+		{"f* t*", []string{mail, fox}},
 		{"q* twice", []string{fox}},
 		{`"quick bro*"`, nil}, // within a phrase there are words alone
 		{"quick-bro*", []string{fox}},
