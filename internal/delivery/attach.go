@@ -150,8 +150,8 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 		f.mu.Lock()
 		w.lag.held = false
 		f.mu.Unlock()
+		f.stepIn(r) // who begins at the head is live at once
 		r.mu.Unlock()
-		f.settle() // who begins at the head is live at once
 		f.kick()
 		return nil
 	}
@@ -326,20 +326,26 @@ func (h *Hub) follow(ctx context.Context, rooms []string) {
 func (h *Hub) place(r *room, head protocol.Seq) {
 	r.mu.Lock()
 	if r.next == 0 {
-		r.next, r.changed = head+1, max(r.changed, head)
-		if r.more != nil {
-			for seq, e := range r.more.early {
-				if seq <= head {
-					delete(r.more.early, seq)
-					if e.change != nil {
-						h.news.old(r, seq, e.change)
-					}
-				}
-			}
-		}
+		h.placeIn(r, head)
 	}
 	r.mu.Unlock()
 	h.arrive(r, &arrival{kind: arrivedHead, seq: head}) // also for what waits in early
+}
+
+// placeIn is place for one who holds r.mu and knows that the room has no position.
+func (h *Hub) placeIn(r *room, head protocol.Seq) {
+	r.next, r.changed = head+1, max(r.changed, head)
+	if r.more == nil {
+		return
+	}
+	for seq, e := range r.more.early {
+		if seq <= head {
+			delete(r.more.early, seq)
+			if e.change != nil {
+				h.news.old(r, seq, e.change)
+			}
+		}
+	}
 }
 
 // recheck looks again whether the user may see rooms that they were let into by a place from before the last change of who may.

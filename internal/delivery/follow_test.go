@@ -375,3 +375,26 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		want(t, "backlog", n.hub.Stats().Backlog, 0)
 	})
 }
+
+func TestARemovalOvertakesAWelcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Group, "alice") // not here
+		s, _ := n.enter("s", "bob")
+		st.pace = sleeper(func() time.Duration { return time.Second })
+		n.join(room, "bob")
+		time.Sleep(500 * time.Millisecond)
+		e := n.leave(room, protocol.ReasonRemoved, "bob")
+		if err := n.hub.Applied(t.Context(), room, e.Seq); err != nil {
+			t.Fatal(err)
+		}
+		before := len(s.story(room))
+		time.Sleep(time.Minute)
+		for _, f := range s.got(room)[before:] {
+			if f.Seq != 0 {
+				t.Errorf("event %d after the removal was answered: %v", f.Seq, s.story(room))
+			}
+		}
+	})
+}

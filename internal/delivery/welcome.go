@@ -37,12 +37,13 @@ func (n *news) welcome(ctx context.Context, room string, seq protocol.Seq, users
 		n.joined(room, seq, users) // each looks for itself, and tries again
 		return
 	}
-	h.place(r, seq-1)
 	r.mu.Lock()
-	first := r.next == seq && !r.dead
+	first := r.next == 0 && !r.dead && r.changed < seq
+	if first {
+		h.placeIn(r, seq-1)
+	}
 	r.mu.Unlock()
-	switch {
-	case !first: // somebody else was let in meanwhile, from another place
+	if !first { // others were let in meanwhile, from another place, or a removal was answered as applied to a room where nobody was
 		n.joined(room, seq, users)
 		return
 	}
