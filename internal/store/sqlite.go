@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	stdsql "database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -24,10 +22,10 @@ type sqliteEngine struct {
 	unlock func()
 
 	mu     sync.Mutex // whoever holds it uses the writer
-	writer *sqliteWriter
+	writer *sqliteConn
 
-	db        *stdsql.DB // readers
-	readStmts sync.Map   // string → *stdsql.Stmt
+	readers chan *sqliteConn // those that nobody reads with now
+	reading int              // how many there are
 }
 
 // minSQLite is the oldest SQLite that is used: 3.51.3 mends a race between WAL checkpoints and writers that could damage a file.
@@ -49,18 +47,21 @@ func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=mmap_size(0)" + extra
 	}
 	var err error
-	e.writer, err = openSQLiteWriter(dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16384)"))
+	e.writer, err = openSQLiteConn(dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16384)"), false)
 	if err != nil {
 		e.close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if e.db, err = stdsql.Open("sqlite", dsn("&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
-		e.close()
-		return nil, err
-	}
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
-	e.db.SetMaxOpenConns(readers)
-	e.db.SetMaxIdleConns(readers)
+	e.readers = make(chan *sqliteConn, readers)
+	for ; e.reading < readers; e.reading++ {
+		c, err := openSQLiteConn(dsn("&_pragma=query_only(1)&_pragma=cache_size(-4096)"), true)
+		if err != nil {
+			e.close()
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		e.readers <- c
+	}
 	return e, nil
 }
 
@@ -83,15 +84,11 @@ func (e *sqliteEngine) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var errs []error
-	e.readStmts.Range(func(_, s any) bool {
-		errs = append(errs, s.(*stdsql.Stmt).Close())
-		return true
-	})
+	for ; e.reading > 0; e.reading-- {
+		errs = append(errs, (<-e.readers).close()) // waits for those who read
+	}
 	if e.writer != nil {
 		errs = append(errs, e.writer.close())
-	}
-	if e.db != nil {
-		errs = append(errs, e.db.Close())
 	}
 	e.unlock()
 	return errors.Join(errs...)
@@ -133,26 +130,23 @@ func (e *sqliteEngine) write(ctx context.Context, _ lane, fn func(tx) error) (er
 	return nil
 }
 
-func (e *sqliteEngine) read(ctx context.Context, fn func(tx) error) error {
-	snapshot, err := e.db.BeginTx(ctx, &stdsql.TxOptions{ReadOnly: true})
-	if err != nil {
+func (e *sqliteEngine) read(ctx context.Context, fn func(tx) error) (err error) {
+	var c *sqliteConn
+	select {
+	case c = <-e.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { e.readers <- c }()
+	if _, err := c.run("BEGIN"); err != nil {
 		return err
 	}
-	defer func() { _ = snapshot.Rollback() }() // nothing was written; ending is all there is to do
-	return fn(&sqliteTx{stmt: func(ctx context.Context, q string) (*stdsql.Stmt, error) {
-		s, ok := e.readStmts.Load(q)
-		if !ok {
-			prepared, err := e.db.PrepareContext(ctx, q)
-			if err != nil {
-				return nil, err
-			}
-			var raced bool
-			if s, raced = e.readStmts.LoadOrStore(q, prepared); raced {
-				prepared.Close()
-			}
+	defer func() {
+		if _, ended := c.run("ROLLBACK"); err == nil { // nothing was written; ending is all there is to do
+			err = ended
 		}
-		return snapshot.StmtContext(ctx, s.(*stdsql.Stmt)), nil
-	}})
+	}()
+	return fn(c)
 }
 
 var selectHeads = sql(`SELECT h.room, ` + headCols + ` FROM room_heads h WHERE h.room IN {list $1}`)
@@ -227,54 +221,4 @@ func compareVersions(a, b string) int {
 		}
 	}
 	return 0
-}
-
-// sqliteTx is a transaction or snapshot; stmt prepares a statement for its connection.
-type sqliteTx struct {
-	stmt func(ctx context.Context, q string) (*stdsql.Stmt, error)
-}
-
-func (t *sqliteTx) exec(ctx context.Context, q text, args ...any) (int64, error) {
-	s, err := t.stmt(ctx, q[sqlite])
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.(driver.Result).RowsAffected()
-}
-
-func (t *sqliteTx) query(ctx context.Context, q text, args []any, row func(scan) error) error {
-	s, err := t.stmt(ctx, q[sqlite])
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (t *sqliteTx) batch(ctx context.Context, b *batch) error {
-	for _, it := range b.items {
-		var err error
-		if it.row != nil {
-			err = t.query(ctx, it.q, it.args, it.row)
-		} else {
-			_, err = t.exec(ctx, it.q, it.args...)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func plain(text string) string {
 		}
 		return r
 	}, norm.NFKD.String(text))
-	return norm.NFC.String(foldCase(bare))
+	return norm.NFC.String(strings.ToLower(foldCase(bare))) // folding alone leaves Cherokee in two cases
 }
 
 func isASCII(s string) bool {

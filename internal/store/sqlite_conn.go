@@ -11,23 +11,24 @@ import (
 	sqlitedriver "modernc.org/sqlite"
 )
 
-// sqliteWriter is the one writing connection. It drives the driver itself: what database/sql does around a statement (its locks, conversions, and two goroutines
-// for each context that can end) took as long as small statements do. It is for one goroutine at a time.
-type sqliteWriter struct {
+// sqliteConn is one connection with its prepared statements. It drives the driver itself: what database/sql does around a statement (its locks, conversions,
+// and two goroutines for each context that can end) took as long as small statements do. It is for one goroutine at a time.
+type sqliteConn struct {
 	conn  driver.Conn
 	stmts map[string]driver.Stmt
 	rows  []driver.Value // of the row at hand
+	ends  bool           // queries end with their context, at the price of a goroutine each; the writer's are short, and are never given up half way
 }
 
-func openSQLiteWriter(dsn string) (*sqliteWriter, error) {
+func openSQLiteConn(dsn string, ends bool) (*sqliteConn, error) {
 	conn, err := (&sqlitedriver.Driver{}).Open(dsn)
 	if err != nil {
 		return nil, err
 	}
-	return &sqliteWriter{conn: conn, stmts: map[string]driver.Stmt{}}, nil
+	return &sqliteConn{conn: conn, stmts: map[string]driver.Stmt{}, ends: ends}, nil
 }
 
-func (w *sqliteWriter) close() error {
+func (w *sqliteConn) close() error {
 	var errs []error
 	for _, s := range w.stmts {
 		errs = append(errs, s.Close())
@@ -36,7 +37,7 @@ func (w *sqliteWriter) close() error {
 }
 
 // stmt prepares a statement once.
-func (w *sqliteWriter) stmt(q string) (driver.Stmt, error) {
+func (w *sqliteConn) stmt(q string) (driver.Stmt, error) {
 	if s := w.stmts[q]; s != nil {
 		return s, nil
 	}
@@ -47,8 +48,8 @@ func (w *sqliteWriter) stmt(q string) (driver.Stmt, error) {
 	return s, err
 }
 
-// run carries out a statement without rows. Statements of the writer are short and never given up half way: contexts do not reach them.
-func (w *sqliteWriter) run(q string, args ...any) (int64, error) {
+// run carries out a statement without rows.
+func (w *sqliteConn) run(q string, args ...any) (int64, error) {
 	s, err := w.stmt(q)
 	if err != nil {
 		return 0, err
@@ -64,11 +65,11 @@ func (w *sqliteWriter) run(q string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-func (w *sqliteWriter) exec(_ context.Context, q text, args ...any) (int64, error) {
+func (w *sqliteConn) exec(_ context.Context, q text, args ...any) (int64, error) {
 	return w.run(q[sqlite], args...)
 }
 
-func (w *sqliteWriter) query(_ context.Context, q text, args []any, row func(scan) error) (err error) {
+func (w *sqliteConn) query(ctx context.Context, q text, args []any, row func(scan) error) (err error) {
 	s, err := w.stmt(q[sqlite])
 	if err != nil {
 		return err
@@ -77,7 +78,10 @@ func (w *sqliteWriter) query(_ context.Context, q text, args []any, row func(sca
 	if err != nil {
 		return err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), values)
+	if !w.ends {
+		ctx = context.Background()
+	}
+	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, values)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (w *sqliteWriter) query(_ context.Context, q text, args []any, row func(sca
 	}
 }
 
-func (w *sqliteWriter) batch(ctx context.Context, b *batch) error {
+func (w *sqliteConn) batch(ctx context.Context, b *batch) error {
 	for _, it := range b.items {
 		var err error
 		if it.row != nil && !it.alone {
@@ -112,7 +116,7 @@ func (w *sqliteWriter) batch(ctx context.Context, b *batch) error {
 }
 
 // scan reads the row at hand.
-func (w *sqliteWriter) scan(dest ...any) error {
+func (w *sqliteConn) scan(dest ...any) error {
 	if len(dest) != len(w.rows) {
 		return fmt.Errorf("a row of %d columns read into %d places", len(w.rows), len(dest))
 	}
