@@ -136,6 +136,7 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 		w = a.resumed(places[0], *after, stale)
 	}
 	w.lag.held = true
+	defer f.kick() // when it is decided: what is held goes on, what the user has joined meanwhile is looked into
 	lost, err := a.attach([]*want{w})
 	if err != nil {
 		return unavailable()
@@ -152,7 +153,6 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 		f.mu.Unlock()
 		f.stepIn(r) // who begins at the head is live at once
 		r.mu.Unlock()
-		f.kick()
 		return nil
 	}
 	r.mu.Unlock()
@@ -371,9 +371,7 @@ func (a admission) recheck(wants []*want) (lost []string, err error) {
 			a.reconsider(w, p, rejoined)
 		case a.putOut(w):
 			lost = append(lost, w.place.Room)
-			if rejoined {
-				a.f.joined(p.Room, p.JoinedSeq)
-			}
+			a.f.joined(w.place.Room, p.JoinedSeq) // also for a join since: the fold has passed it over if it came while the session was in
 		}
 	}
 	return lost, nil

@@ -319,15 +319,20 @@ func (c catchUp) lookIntoJoins() error {
 	return err
 }
 
-// takeJoins is what the user has joined that the session is not in.
+// takeJoins is what the user has joined that the session is not in. What it is being subscribed to stays until that is decided.
 func (f *Follower) takeJoins() map[string]protocol.Seq {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	joins := f.joins
-	f.joins = nil
-	for id := range joins {
-		if r := f.hub.rooms.get(id); r != nil && f.in(r) {
-			delete(joins, id)
+	var joins map[string]protocol.Seq
+	joins, f.joins = f.joins, nil
+	for id, seq := range joins {
+		r := f.hub.rooms.get(id)
+		if r == nil || !f.in(r) {
+			continue
+		}
+		delete(joins, id)
+		if l := f.lag[r.index]; l != nil && l.held {
+			f.note(id, seq)
 		}
 	}
 	return joins

@@ -398,3 +398,42 @@ func TestARemovalOvertakesAWelcome(t *testing.T) {
 		}
 	})
 }
+
+func TestAReturnOvertakesAHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Group, "alice", "bob")
+		n.enter("s0", "bob")
+		n.send(room, 3)
+		settle()
+		st.pace = sleeper(func() time.Duration { return time.Second })
+		s := newSink("s", "alice")
+		go n.enterWith(s, delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
+		time.Sleep(1500 * time.Millisecond) // her place has been read
+		n.leave(room, protocol.ReasonRemoved, "alice")
+		n.join(room, "alice") // 6
+		n.send(room, 1)
+		time.Sleep(time.Minute)
+		want(t, "alice", s.story(room), []any{"room.removed", "room.added", 6, 7})
+		want(t, "before the reply", s.ready, 0)
+	})
+}
+
+func TestAJoinOvertakesASubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Channel, "bob")
+		n.enter("s0", "bob")
+		n.send(room, 3)
+		s, f := n.enter("s", "alice")
+		st.pace = sleeper(func() time.Duration { return time.Second })
+		go n.subscribe(f, room, at(0))
+		time.Sleep(1500 * time.Millisecond) // her place has been read
+		n.join(room, "alice")               // 5
+		n.send(room, 1)
+		time.Sleep(time.Minute)
+		want(t, "alice", s.story(room), []any{"room.added", 5, 6})
+	})
+}

@@ -254,12 +254,17 @@ func (f *Follower) joined(room string, seq protocol.Seq) {
 		f.mu.Unlock()
 		return
 	}
+	f.note(room, seq)
+	f.mu.Unlock()
+	f.kick()
+}
+
+// note is joined for one who holds f.mu.
+func (f *Follower) note(room string, seq protocol.Seq) {
 	if f.joins == nil {
 		f.joins = map[string]protocol.Seq{}
 	}
 	f.joins[room] = max(f.joins[room], seq)
-	f.mu.Unlock()
-	f.kick()
 }
 
 // forget remembers that joins of a room up to seq are nothing new. With f.mu held.
