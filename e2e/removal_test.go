@@ -325,7 +325,8 @@ func (p *troupe) addAgain(token string) string {
 	}
 	again.user, p.removed = p.removed.user, again
 	params := []object{
-		{"room": room, "user": again.user}, {"room": room, "users": []string{again.user}},
+		{"room": room, "user": again.user},
+		{"room": room, "users": []string{again.user}},
 		{"token": token, "device": "removed-device", "resume": object{"epoch": epoch, "rooms": object{room: position}}},
 	}
 	var replies [3]<-chan frame
@@ -358,7 +359,10 @@ func (p *troupe) addAgain(token string) string {
 		}
 	}
 	last := p.senders[0].send(room, fmt.Sprint("last ", rand.Uint64()), "the last word")
-	again.expect("the last message", event(room, last))
+	if _, _, err := again.wait(0, event(room, last)); err != nil {
+		p.t.Errorf("removed and added again at %d, with a hello as call %d that resumes from %d: the last message, %d: %v; what came: %v",
+			joined, at+1, position, last, err, again.told(room))
+	}
 	return p.stretches(room, position, joined)
 }
 

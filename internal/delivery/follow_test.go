@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,8 @@ func (n *node) subscribe(f *delivery.Follower, room string, after *protocol.Seq)
 	n.t.Helper()
 	replies := 0
 	if err := f.Subscribe(n.t.Context(), room, after, false, func(h protocol.Seq) { head, replies = h, replies+1 }); err != nil {
-		n.t.Fatal(err)
+		n.t.Error(err)
+		runtime.Goexit() // as in enterWith
 	}
 	want(n.t, "replies to room.subscribe", replies, 1)
 	return head
