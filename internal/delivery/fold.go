@@ -29,8 +29,11 @@ func (f *Follower) join(r *room, seq protocol.Seq) bool {
 	l := f.lag[r.index]
 	switch {
 	case f.in(r):
-		if !r.promote(f.index) || l != nil && l.known >= seq {
+		if l != nil && l.known >= seq {
 			return true // let in by a place that knew
+		}
+		if !r.promote(f.index) {
+			return false // let in by a place from before the user left, and being looked up again: if that puts it out, this is news
 		}
 		if l == nil {
 			l = &lag{pos: seq}

@@ -422,6 +422,35 @@ func TestAReturnOvertakesAHello(t *testing.T) {
 	})
 }
 
+func TestAReturnOvertakesTheSecondLook(t *testing.T) {
+	for _, call := range []string{"hello", "room.subscribe"} {
+		synctest.Test(t, func(t *testing.T) {
+			st := newStore()
+			n := newNode(t, st, delivery.Options{}).start()
+			room := n.create(protocol.Group, "alice", "bob")
+			n.enter("s0", "bob")
+			s := newSink("s", "alice")
+			if call == "hello" {
+				st.pace = sleeper(func() time.Duration { return time.Second })
+				go n.enterWith(s, delivery.Entry{All: true})
+			} else {
+				_, f := n.enterWith(s, delivery.Entry{All: true})
+				f.Unsubscribe(room)
+				st.pace = sleeper(func() time.Duration { return time.Second })
+				go f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+			}
+			time.Sleep(1500 * time.Millisecond)
+			n.leave(room, protocol.ReasonRemoved, "alice") // her place has been read
+			time.Sleep(2 * time.Second)
+			n.join(room, "alice") // 3: it has been read again, and she was out
+			n.send(room, 1)
+			time.Sleep(time.Minute)
+			story := s.story(room)
+			want(t, call, story[max(0, len(story)-3):], []any{"room.added", 3, 4})
+		})
+	}
+}
+
 func TestAJoinOvertakesASubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStore()
