@@ -69,13 +69,26 @@ func (h *Hub) Enter(ctx context.Context, e *Entry) (*Follower, error) {
 		f.Close()
 		return nil, err
 	}
-	for _, room := range gone {
-		f.push(room, h.removed(room, protocol.ReasonGone))
-	}
+	f.tellGone(gone)
 	f.open(e.Ready)
 	f.settle()
 	f.kick()
 	return f, nil
+}
+
+// tellGone tells the session, once and for all, that rooms which it counts on are not for its user.
+func (f *Follower) tellGone(rooms []string) {
+	f.mu.Lock()
+	for _, room := range rooms {
+		if f.gone == nil {
+			f.gone = map[string]struct{}{}
+		}
+		f.gone[room] = struct{}{}
+	}
+	f.mu.Unlock()
+	for _, room := range rooms {
+		f.push(room, f.hub.removed(room, protocol.ReasonGone))
+	}
 }
 
 // enter attaches the rooms of an Entry and returns those of its Resume that the user may not see.
@@ -283,6 +296,7 @@ func (a admission) letIn(w *want) letting {
 	}
 	f.setLag(r, &w.lag)
 	delete(f.past, r.id)
+	delete(f.gone, r.id)
 	if r.changed > w.place.Head {
 		return inDoubt
 	}

@@ -43,6 +43,7 @@ func (f *Follower) join(r *room, seq protocol.Seq) bool {
 	case f.all && !r.live:
 		r.add(f.index, true)
 		f.rooms = append(f.rooms, r.index)
+		delete(f.gone, r.id)
 		f.setLag(r, &lag{pos: seq, known: seq, announce: true})
 	default:
 		return false

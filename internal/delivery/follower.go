@@ -27,6 +27,7 @@ type Follower struct {
 	lag      map[uint32]*lag         // of those, the ones in which it is not live
 	joins    map[string]protocol.Seq // rooms that its user has joined, by an event that the catch-up has still to look into
 	past     map[string]protocol.Seq // rooms that it is not in: joins up to this seq are nothing new
+	gone     map[string]struct{}     // rooms that it was told to be gone when it came: that its user has left them is nothing new
 	held     []heldPush              // pushes that wait for Ready
 	cancel   context.CancelFunc      // ends the catch-up
 	ready    bool                    // Ready was called
@@ -134,7 +135,7 @@ func (f *Follower) Close() {
 	}
 	f.closed = true
 	rooms := f.rooms
-	f.rooms, f.lag, f.joins, f.past, f.held = nil, nil, nil, nil, nil
+	f.rooms, f.lag, f.joins, f.past, f.gone, f.held = nil, nil, nil, nil, nil, nil
 	f.behind.Store(0)
 	if f.cancel != nil {
 		f.cancel()
@@ -273,6 +274,7 @@ func (f *Follower) forget(room string, seq protocol.Seq) {
 		f.past = map[string]protocol.Seq{}
 	}
 	f.past[room] = max(f.past[room], seq)
+	delete(f.gone, room)
 	delete(f.joins, room)
 }
 

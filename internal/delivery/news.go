@@ -123,10 +123,12 @@ func (n *news) joined(room string, seq protocol.Seq, users []string) {
 }
 
 // mayHear reports whether a session is told beside the fold that its user left a room: not where the fold tells it, because it is in the room; not
-// before Ready, when there is no need to; and not that its user was banned, who may never have seen the room.
+// before Ready, when there is no need to; not that its user was banned, who may never have seen the room; and not where it was told so as it came, by a store
+// that knew of it before this node's delivery did.
 func (f *Follower) mayHear(room string, c *change) bool {
 	r := f.hub.rooms.get(room)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.ready && c.reason != protocol.ReasonBanned && (r == nil || !f.in(r))
+	_, told := f.gone[room]
+	return f.ready && c.reason != protocol.ReasonBanned && !told && (r == nil || !f.in(r))
 }
