@@ -116,8 +116,8 @@ export class Person {
 
   /** How many messages wait, as the list says. */
   async unread(name) {
-    const badge = this.entry(name).getByLabel(/ unread$/);
-    return (await badge.count()) === 0 ? 0 : parseInt(await badge.innerText(), 10);
+    const [text] = await this.entry(name).getByLabel(/ unread$/).allInnerTexts(); // at once: the badge may go while one looks
+    return text === undefined ? 0 : parseInt(text, 10);
   }
 
   // -- messages ---------------------------------------------------------------
