@@ -26,7 +26,7 @@ type busNode struct {
 	inbox chan broker.Message
 	done  chan struct{}
 
-	unfollowed func()          // called by Unfollow, before it has an effect
+	unfollowed func()          // called by Unfollow, before it has an effect; under bus.mu
 	follows    map[string]bool // under bus.mu
 	sent       uint64          // under bus.mu
 }
@@ -122,7 +122,10 @@ func (n *busNode) Follow(_ context.Context, rooms []string) error {
 }
 
 func (n *busNode) Unfollow(rooms []string) {
-	n.unfollowed()
+	n.bus.mu.Lock()
+	first := n.unfollowed
+	n.bus.mu.Unlock()
+	first()
 	n.bus.mu.Lock()
 	defer n.bus.mu.Unlock()
 	for _, r := range rooms {

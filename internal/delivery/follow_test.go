@@ -157,7 +157,7 @@ func TestErasureOvertakesAReplay(t *testing.T) {
 		n.enter("s0", "alice")
 		n.send(room, 3)
 		settle()
-		st.pace = sleeper(func() time.Duration { return time.Second }) // before and after what it reads
+		st.slow(time.Second) // before and after what it reads
 		s := newSink("s", "alice")
 		go n.enterWith(s, delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
 		time.Sleep(3500 * time.Millisecond) // the replay has been read, and not been offered
@@ -181,7 +181,7 @@ func TestARemovalOvertakesAHello(t *testing.T) {
 			n.enter("s0", "bob")
 			n.send(room, 3)
 			settle()
-			st.pace = sleeper(func() time.Duration { return time.Second })
+			st.slow(time.Second)
 			s := newSink("s", "alice")
 			go n.enterWith(s, delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
 			time.Sleep(when)
@@ -202,7 +202,7 @@ func TestAHelloOvertakesTheFold(t *testing.T) {
 		n := newNode(t, st, delivery.Options{}).start()
 		room := n.create(protocol.Group, "bob")
 		n.enter("s0", "bob")
-		st.pace = sleeper(func() time.Duration { return time.Second })
+		st.slow(time.Second)
 		s := newSink("s", "alice")
 		go n.enterWith(s, delivery.Entry{All: true})
 		time.Sleep(500 * time.Millisecond) // she is here, and her rooms have not been read
@@ -223,14 +223,14 @@ func TestWhoIsInDoubtWhenTheStoreGoesAwayIsNotIn(t *testing.T) {
 		room := n.create(protocol.Group, "alice", "bob")
 		n.enter("s0", "bob")
 		s, f := n.enterWith(newSink("s", "alice"), delivery.Entry{})
-		st.pace = sleeper(func() time.Duration { return time.Second })
+		st.slow(time.Second)
 		replied := make(chan *protocol.Error)
 		go func() {
 			replied <- f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
 		}()
 		time.Sleep(1500 * time.Millisecond) // her place has been read
 		n.leave(room, protocol.ReasonRemoved, "alice")
-		st.fail = func() error { return errors.New("away") }
+		st.fails(func() error { return errors.New("away") })
 		want(t, "subscribing", (<-replied).Code, protocol.Unavailable)
 		n.send(room, 1)
 		settle()
@@ -280,12 +280,12 @@ func TestAStoreThatIsAway(t *testing.T) {
 		_, f := n.enter("s0", "bob")
 		for k := range 3 { // the k-th read fails
 			reads := 0
-			st.fail = func() error {
+			st.fails(func() error {
 				if reads++; reads > k {
 					return errors.New("away")
 				}
 				return nil
-			}
+			})
 			s := newSink("s", "alice")
 			if _, err := n.hub.Enter(t.Context(), &delivery.Entry{Sink: s, All: true, Ready: s.replied, Resume: map[string]protocol.Seq{"r_no": 1}}); err == nil {
 				t.Fatal("Enter did not see that the store is away")
@@ -296,7 +296,7 @@ func TestAStoreThatIsAway(t *testing.T) {
 		want(t, "subscribing", err.Code, protocol.Unavailable)
 		want(t, "follows", f.Follows(room), false)
 		want(t, "sessions", n.hub.Stats().Sessions, 1)
-		st.fail = func() error { return nil }
+		st.fails(func() error { return nil })
 		s, _ := n.enter("s", "alice")
 		n.send(room, 1)
 		settle()
@@ -309,11 +309,11 @@ func TestJoiningWhileTheStoreIsAway(t *testing.T) {
 		st := newStore()
 		n := newNode(t, st, delivery.Options{}).start()
 		s, _ := n.enter("s", "alice")
-		st.fail = func() error { return errors.New("away") }
+		st.fails(func() error { return errors.New("away") })
 		room := n.create(protocol.Group, "alice")
 		n.send(room, 1)
 		time.Sleep(5 * time.Second)
-		st.fail = func() error { return nil }
+		st.fails(func() error { return nil })
 		time.Sleep(5 * time.Second)
 		want(t, "alice", s.story(room), []any{"room.added", 1, 2})
 	})
@@ -384,7 +384,7 @@ func TestARemovalOvertakesAWelcome(t *testing.T) {
 		n := newNode(t, st, delivery.Options{}).start()
 		room := n.create(protocol.Group, "alice") // not here
 		s, _ := n.enter("s", "bob")
-		st.pace = sleeper(func() time.Duration { return time.Second })
+		st.slow(time.Second)
 		n.join(room, "bob")
 		time.Sleep(500 * time.Millisecond)
 		e := n.leave(room, protocol.ReasonRemoved, "bob")
@@ -409,7 +409,7 @@ func TestAReturnOvertakesAHello(t *testing.T) {
 		n.enter("s0", "bob")
 		n.send(room, 3)
 		settle()
-		st.pace = sleeper(func() time.Duration { return time.Second })
+		st.slow(time.Second)
 		s := newSink("s", "alice")
 		go n.enterWith(s, delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 1}})
 		time.Sleep(1500 * time.Millisecond) // her place has been read
@@ -431,12 +431,12 @@ func TestAReturnOvertakesTheSecondLook(t *testing.T) {
 			n.enter("s0", "bob")
 			s := newSink("s", "alice")
 			if call == "hello" {
-				st.pace = sleeper(func() time.Duration { return time.Second })
+				st.slow(time.Second)
 				go n.enterWith(s, delivery.Entry{All: true})
 			} else {
 				_, f := n.enterWith(s, delivery.Entry{All: true})
 				f.Unsubscribe(room)
-				st.pace = sleeper(func() time.Duration { return time.Second })
+				st.slow(time.Second)
 				go f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
 			}
 			time.Sleep(1500 * time.Millisecond)
@@ -459,7 +459,7 @@ func TestAJoinOvertakesASubscription(t *testing.T) {
 		n.enter("s0", "bob")
 		n.send(room, 3)
 		s, f := n.enter("s", "alice")
-		st.pace = sleeper(func() time.Duration { return time.Second })
+		st.slow(time.Second)
 		go n.subscribe(f, room, at(0))
 		time.Sleep(1500 * time.Millisecond) // her place has been read
 		n.join(room, "alice")               // 5

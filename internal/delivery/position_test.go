@@ -195,12 +195,14 @@ func TestWhoComesWhileARoomIsUnbound(t *testing.T) {
 		_, f := n.enter("s0", "alice")
 		f.Close()
 		alice := newSink("s", "alice")
+		bus.mu.Lock()
 		live.unfollowed = func() {
 			n.enterWith(alice, delivery.Entry{All: true})
 			if _, err := s.send(room, ""); err != nil { // another node's, whose hint does not come
 				t.Error(err)
 			}
 		}
+		bus.mu.Unlock()
 		time.Sleep(2 * time.Minute)
 		bus.mu.Lock()
 		follows := live.follows[room]

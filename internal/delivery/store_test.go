@@ -19,10 +19,9 @@ import (
 
 // store is the truth in memory: a delivery.Source that several hubs share, and what the checks compare with.
 type store struct {
-	pace func()       // called by every read before and after its snapshot; may sleep
-	fail func() error // called by every read; an error is the read's
-
 	mu      sync.Mutex
+	pace    func()       // called by every read before and after its snapshot; may sleep
+	fail    func() error // called by every read; an error is the read's
 	rooms   map[string]*logged
 	changes []storeChange
 	reads   map[string]int // calls by method
@@ -63,11 +62,33 @@ func newStore() *store {
 }
 
 func (s *store) begin(method string) error {
-	s.pace()
+	s.rest()
 	s.mu.Lock()
 	s.reads[method]++
+	fail := s.fail
 	s.mu.Unlock()
-	return s.fail()
+	return fail()
+}
+
+func (s *store) rest() {
+	s.mu.Lock()
+	pace := s.pace
+	s.mu.Unlock()
+	pace()
+}
+
+// slow makes every read take so long before its snapshot and again after it.
+func (s *store) slow(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pace = sleeper(func() time.Duration { return d })
+}
+
+// fails gives every read to come its error.
+func (s *store) fails(with func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = with
 }
 
 func (s *store) read(method string) int {
@@ -89,7 +110,7 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 	if err := s.begin("Places"); err != nil {
 		return nil, err
 	}
-	defer s.pace()
+	defer s.rest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := rooms == nil
@@ -118,7 +139,7 @@ func (s *store) Heads(_ context.Context, rooms []string) (map[string]protocol.Se
 	if err := s.begin("Heads"); err != nil {
 		return nil, err
 	}
-	defer s.pace()
+	defer s.rest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	heads := map[string]protocol.Seq{}
@@ -134,7 +155,7 @@ func (s *store) Events(_ context.Context, room string, after protocol.Seq, limit
 	if err := s.begin("Events"); err != nil {
 		return nil, err
 	}
-	defer s.pace()
+	defer s.rest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.rooms[room]

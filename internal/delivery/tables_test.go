@@ -151,11 +151,11 @@ func TestTheAgendaKeepsTime(t *testing.T) {
 			a.at(start.Add(d*time.Second), func() { got = append(got, time.Since(start)/time.Second) })
 		}
 		time.Sleep(3 * time.Hour)
+		cancel()
+		<-done
 		if want := []time.Duration{0, 1, 2, 2, 3, 7200}; !slices.Equal(got, want) {
 			t.Errorf("done after %v, want %v", got, want)
 		}
-		cancel()
-		<-done
 	})
 }
 
