@@ -184,7 +184,7 @@ func (a *App) listen() error {
 	a.public = &listener{public, &http.Server{
 		Handler:           a.api.Handler(a.gateway, web.Handler()),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}}
 	if a.cfg.AdminListen == "" {
 		return nil
