@@ -22,6 +22,7 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup', // each page would bring a second one for an address bar
 ];
 /** What Chromium itself writes into the console where the server is away. */
 const OUTAGE = /^(WebSocket connection to .* failed|Failed to load resource: net::ERR_)/;
