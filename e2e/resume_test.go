@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -436,6 +437,9 @@ func TestResumeOddCases(t *testing.T) {
 					alice.send(room, "live", "a word")
 					bob.call("user.get", object{"users": []string{"bob"}})
 				} else {
+					if len(want) > 0 && strings.HasPrefix(want[0], "reset") {
+						bob.expect("reset", signal("reset", room)) // what is sent before it, it may name as left out
+					}
 					head = alice.send(room, "live", "a word")
 					bob.expect("what is live", event(room, head))
 					want = append(want, fmt.Sprint(head))
