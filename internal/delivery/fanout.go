@@ -147,6 +147,7 @@ func (p *pass) out(e *entry) {
 		r.erasures++
 		p.hub.recent.drop(r)
 	}
+	e.change = nil // it has been applied: who keeps the event keeps its frame, and not the names of all who joined
 }
 
 // flush offers what is in run to everyone in the room.
