@@ -216,6 +216,7 @@ func (a *App) Run(ctx context.Context) error {
 	loops.Go(func() { a.api.Run(background) })
 	loops.Go(func() { a.rates.Run(background) })
 	loops.Go(func() { a.relay.Run(background) })
+	loops.Go(func() { a.ebb(background) })
 	failed := make(chan error, 2)
 	for _, l := range []*listener{a.public, a.admin} {
 		if l != nil {

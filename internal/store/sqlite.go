@@ -55,7 +55,7 @@ func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
 	e.readers = make(chan *sqliteConn, readers)
 	for ; e.reading < readers; e.reading++ {
-		c, err := openSQLiteConn(dsn("&_pragma=query_only(1)&_pragma=cache_size(-4096)"), true)
+		c, err := openSQLiteConn(dsn("&_pragma=query_only(1)&_pragma=cache_size(-2048)"), true)
 		if err != nil {
 			e.close()
 			return nil, fmt.Errorf("open %s: %w", path, err)
