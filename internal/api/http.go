@@ -11,7 +11,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -27,7 +29,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		writeStatus(w, http.StatusMethodNotAllowed, protocol.Errorf(protocol.BadRequest, "", "Calls are made with POST."))
 		return
-	case !s.originAllowed(r):
+	case !gateway.AllowsOrigin(r, s.Origins):
 		writeStatus(w, http.StatusForbidden, protocol.Errorf(protocol.Forbidden, "", "Pages of this origin may not call this server."))
 		return
 	}
@@ -76,7 +78,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, m *method) (
 	}
 	onBehalf := r.Header.Values("Parley-User")
 	var c *caller
-	if strings.HasPrefix(credential, "pk_") {
+	if strings.HasPrefix(credential, auth.KeyPrefix) {
 		if _, err := s.Gate.Key(ctx, credential); err != nil {
 			return nil, unauthenticated(err)
 		}
@@ -125,23 +127,6 @@ func (s *Server) attachSession(r *http.Request, m *method, c *caller) *protocol.
 		return &protocol.Error{Code: protocol.Unavailable, Message: "This node is being drained; call another one.", RetryAfterMS: 1000}
 	}
 	return nil
-}
-
-// originAllowed refuses pages of other origins (§3); a caller that is no page sends no Origin.
-func (s *Server) originAllowed(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
-	}
-	if _, host, ok := strings.Cut(origin, "://"); ok && strings.EqualFold(host, r.Host) {
-		return true
-	}
-	for _, o := range s.Origins {
-		if strings.EqualFold(o, origin) {
-			return true
-		}
-	}
-	return false
 }
 
 func writeError(w http.ResponseWriter, err *protocol.Error) {
