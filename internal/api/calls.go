@@ -14,6 +14,7 @@ func (s *Server) handlers() map[string]handler {
 		protocol.SessionRefresh: direct(s.refresh),
 		protocol.SessionList:    direct(s.listSessions),
 		protocol.SessionRevoke:  {run: s.revoke},
+		protocol.SessionTicket:  direct(s.ticket),
 
 		protocol.UserGet: direct(func(ctx context.Context, _ *caller, p *protocol.UserGetParams) (protocol.UsersResult, *protocol.Error) {
 			return c.GetUsers(ctx, p)

@@ -99,7 +99,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, m *method) (
 		if err != nil {
 			return nil, unauthenticated(err)
 		}
-		c = &caller{Actor: chat.Actor{User: id.User, Role: id.Role}}
+		c = &caller{Actor: chat.Actor{User: id.User, Role: id.Role}, identity: id}
 		if err := s.profile(ctx, id); err != nil {
 			return nil, s.failure(m.Name, err)
 		}

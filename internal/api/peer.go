@@ -73,7 +73,7 @@ func (p *peer) refuse(id uint64, err *protocol.Error) {
 
 func (p *peer) caller() *caller {
 	id := p.identity.Load()
-	return &caller{Actor: chat.Actor{User: id.User, Role: id.Role, Session: p.session.ID()}, peer: p}
+	return &caller{Actor: chat.Actor{User: id.User, Role: id.Role, Session: p.session.ID()}, identity: id, peer: p}
 }
 
 // entered waits for a hello that is being carried out, whose reply is out a moment before it is done, and reports whether it has opened the session.

@@ -56,7 +56,8 @@ type method struct {
 // caller is who calls, and over what.
 type caller struct {
 	chat.Actor
-	peer *peer // the live session that calls, or that Parley-Session names; nil over HTTP without one
+	identity *auth.Identity // what the caller's token says; nil for a back end
+	peer     *peer          // the live session that calls, or that Parley-Session names; nil over HTTP without one
 }
 
 // answer takes the outcome of a call, exactly once. It does not block.

@@ -106,7 +106,9 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.gate = auth.NewGate(tokens, a.store, a.store, time.Now)
+	a.gate = auth.NewGate(auth.GateOptions{
+		Tokens: tokens, Sessions: a.store, Keys: a.store, Tickets: a.store, TicketKey: a.store.Key("tickets"), Now: time.Now,
+	})
 	if err := a.gate.Refresh(ctx); err != nil {
 		return err
 	}

@@ -9,4 +9,5 @@ var (
 	ErrNoSession = errors.New("no such session")
 	ErrKeyExists = errors.New("a key of this name exists")
 	ErrNoKey     = errors.New("no such key")
+	ErrNoTicket  = errors.New("no such ticket")
 )

@@ -22,12 +22,14 @@ const (
 	maxGuesses = 100
 )
 
-// Gate decides who may come in: by a token that is good and not revoked, or by an API key. It may be used by many goroutines at once.
+// Gate decides who may come in: by a token that is good and not revoked, by a one-time ticket, or by an API key. It may be used by many goroutines at once.
 type Gate struct {
-	tokens   *Tokens
-	sessions Sessions
-	keys     Keys
-	now      func() time.Time
+	tokens    *Tokens
+	sessions  Sessions
+	keys      Keys
+	tickets   Tickets
+	ticketKey []byte
+	now       func() time.Time
 
 	revoked    atomic.Pointer[revocations] // nil before the first Refresh
 	refreshing chan struct{}               // holds one while a Refresh runs
@@ -50,10 +52,20 @@ type lookup struct {
 // revocations hold by user and device ("" for all devices) the Unix second up to which tokens are refused. They are never changed.
 type revocations map[string]map[string]int64
 
-// NewGate makes a gate that lets nobody in by token before its first Refresh.
-func NewGate(tokens *Tokens, sessions Sessions, keys Keys, now func() time.Time) *Gate {
+// GateOptions are what a Gate stands on.
+type GateOptions struct {
+	Tokens    *Tokens
+	Sessions  Sessions
+	Keys      Keys
+	Tickets   Tickets
+	TicketKey []byte // marks the tickets of this deployment: the same on all of its nodes, and secret
+	Now       func() time.Time
+}
+
+// NewGate makes a gate that lets nobody in by token or ticket before its first Refresh.
+func NewGate(o GateOptions) *Gate {
 	return &Gate{
-		tokens: tokens, sessions: sessions, keys: keys, now: now,
+		tokens: o.Tokens, sessions: o.Sessions, keys: o.Keys, tickets: o.Tickets, ticketKey: o.TicketKey, now: o.Now,
 		refreshing: make(chan struct{}, 1),
 		good:       map[[32]byte]bool{},
 	}

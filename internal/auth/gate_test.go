@@ -29,6 +29,7 @@ type fakeStore struct {
 	mu          sync.Mutex
 	revocations []auth.Revocation
 	keys        map[[32]byte]string
+	tickets     map[[32]byte]auth.Ticket
 	err         error
 	lookups     int
 	hold        chan struct{} // while it is not nil a lookup waits for it
@@ -61,6 +62,31 @@ func (f *fakeStore) KeyByHash(ctx context.Context, hash [32]byte) (string, error
 	return "", auth.ErrNoKey
 }
 
+func (f *fakeStore) AddTicket(_ context.Context, ticket *auth.Ticket) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return f.err
+	}
+	f.tickets[ticket.Hash] = *ticket
+	return nil
+}
+
+func (f *fakeStore) TakeTicket(_ context.Context, hash [32]byte) (*auth.Ticket, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lookups++
+	ticket, ok := f.tickets[hash]
+	switch {
+	case f.err != nil:
+		return nil, f.err
+	case !ok || ticket.ExpiresAt <= protocol.At(time.Now()):
+		return nil, auth.ErrNoTicket
+	}
+	delete(f.tickets, hash)
+	return &ticket, nil
+}
+
 func (f *fakeStore) set(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,12 +103,14 @@ func (f *fakeStore) asked() int {
 func newGate(t *testing.T) (gate *auth.Gate, tokens *auth.Tokens, store *fakeStore, key string) {
 	t.Helper()
 	key, hash := auth.NewKey()
-	store = &fakeStore{keys: map[[32]byte]string{hash: "backend"}}
+	store = &fakeStore{keys: map[[32]byte]string{hash: "backend"}, tickets: map[[32]byte]auth.Ticket{}}
 	tokens, err := auth.NewTokens([]byte(secret), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate = auth.NewGate(tokens, store, store, time.Now)
+	gate = auth.NewGate(auth.GateOptions{
+		Tokens: tokens, Sessions: store, Keys: store, Tickets: store, TicketKey: []byte("the key of the tests"), Now: time.Now,
+	})
 	return gate, tokens, store, key
 }
 

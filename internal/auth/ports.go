@@ -50,6 +50,24 @@ type Keys interface {
 	KeyByHash(ctx context.Context, hash [32]byte) (string, error)
 }
 
+// Ticket is a one-time ticket as it is kept.
+type Ticket struct {
+	Hash         [32]byte // of its text, which is not kept
+	User         string
+	Role         protocol.TokenRole
+	IssuedAt     int64         // of the credential that it was got with, in Unix seconds: when that is revoked, the ticket is
+	SessionUntil protocol.Time // when a session that is opened with it ends
+	ExpiresAt    protocol.Time // from this moment on it is refused
+}
+
+// Tickets keeps tickets that have not been redeemed. Implementations are used by many goroutines at once.
+type Tickets interface {
+	// AddTicket stores a ticket. Expired ones are forgotten sooner or later.
+	AddTicket(ctx context.Context, ticket *Ticket) error
+	// TakeTicket forgets the ticket and returns it, to one of all who ask, on any node; ErrNoTicket to the others, and to all when it has expired.
+	TakeTicket(ctx context.Context, hash [32]byte) (*Ticket, error)
+}
+
 // Revocation refuses tokens issued at or before a time.
 type Revocation struct {
 	User      string

@@ -50,16 +50,19 @@ var (
 
 const sessionCols = `s.id, s.user_id, s.device, s.client, s.node, s.created_at, s.issued_at`
 
-// accounts is the part of the store that authentication stands on: sessions, revocations and keys.
+// accounts is the part of the store that authentication stands on: sessions, revocations, keys and tickets.
 type accounts struct {
 	*db
-	opens *batcher[*opening] // these come in storms
-	ends  *batcher[[]string]
+	opens   *batcher[*opening] // these come in storms
+	ends    *batcher[[]string]
+	tickets *batcher[*auth.Ticket]
+	takings *batcher[*taking]
 }
 
 func newAccounts(d *db) *accounts {
 	a := &accounts{db: d}
 	a.opens, a.ends = newBatcher(a.openSessions), newBatcher(a.endSessions)
+	a.tickets, a.takings = newBatcher(a.addTickets), newBatcher(a.takeTickets)
 	return a
 }
 
@@ -67,6 +70,8 @@ func newAccounts(d *db) *accounts {
 func (a *accounts) stop() {
 	a.opens.stop()
 	a.ends.stop()
+	a.tickets.stop()
+	a.takings.stop()
 }
 
 // scanSession reads sessionCols.
@@ -287,7 +292,7 @@ func (a *accounts) Revocations(ctx context.Context) ([]auth.Revocation, error) {
 	return all, err
 }
 
-// Beat implements auth.Sessions. It also removes, a part at a time, what nodes left behind that have been silent for an hour.
+// Beat implements auth.Sessions. It also removes, a part at a time, tickets that have expired and what nodes left behind that have been silent for an hour.
 func (a *accounts) Beat(ctx context.Context, node string) error {
 	now := a.now()
 	return a.write(ctx, func(t tx) error {
@@ -295,6 +300,7 @@ func (a *accounts) Beat(ctx context.Context, node string) error {
 		b.exec(upsertNode, node, protocol.At(now))
 		b.exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)
 		b.exec(sweepNodes, protocol.At(now.Add(-keptFor)))
+		b.exec(sweepTickets, protocol.At(now), maxTicketsSwept)
 		return t.batch(ctx, &b)
 	})
 }

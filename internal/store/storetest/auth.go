@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -239,6 +240,65 @@ func testKeys(f *fixture) {
 	f.fails(f.store.RemoveKey(f.Context(), "a"), auth.ErrNoKey)
 	_, err = f.store.KeyByHash(f.Context(), two)
 	f.fails(err, auth.ErrNoKey)
+}
+
+func testTickets(f *fixture) {
+	ticket := func(n byte, life time.Duration) auth.Ticket {
+		f.Helper()
+		t := auth.Ticket{
+			Hash: [32]byte{n}, User: "alice", Role: protocol.TokenModerator, IssuedAt: 100,
+			SessionUntil: protocol.At(f.clock.now().Add(time.Hour)), ExpiresAt: protocol.At(f.clock.now().Add(life)),
+		}
+		f.must(f.store.AddTicket(f.Context(), &t))
+		return t
+	}
+	take := func(n byte) (*auth.Ticket, error) { return f.store.TakeTicket(f.Context(), [32]byte{n}) }
+	one := ticket(1, 30*time.Second)
+	_, err := take(2)
+	f.fails(err, auth.ErrNoTicket)
+
+	// Of a hundred one gets it, also when they are on two nodes.
+	other := f.store
+	if f.postgres() {
+		other = f.node()
+		defer other.Close()
+	}
+	var taken []auth.Ticket
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 100 {
+		node := f.store
+		if i%2 == 1 {
+			node = other
+		}
+		wg.Go(func() {
+			t, err := node.TakeTicket(f.Context(), one.Hash)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				taken = append(taken, *t)
+			} else if !errors.Is(err, auth.ErrNoTicket) {
+				f.t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	f.equal("those who got it", taken, []auth.Ticket{one})
+
+	// An expired one is as good as none, and goes for good.
+	ticket(3, 30*time.Second)
+	f.clock.advance(30 * time.Second)
+	_, err = take(3)
+	f.fails(err, auth.ErrNoTicket)
+	ticket(4, 30*time.Second)
+	f.clock.advance(30 * time.Second)
+	ticket(5, 30*time.Second)
+	f.clock.advance(-30 * time.Second)
+	_, err = take(4)
+	f.fails(err, auth.ErrNoTicket)
+	f.restart()
+	_, err = take(5)
+	f.must(err)
 }
 
 func testProfiles(f *fixture) {

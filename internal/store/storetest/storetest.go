@@ -62,6 +62,7 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"auth/a storm of sessions", testSessionsStorm},
 		{"auth/revoked tokens are refused", testRevoke},
 		{"auth/keys", testKeys},
+		{"auth/a ticket is taken once", testTickets},
 
 		{"users/profiles", testProfiles},
 		{"users/search", testSearch},
