@@ -21,6 +21,9 @@ type commands struct {
 	Token   tokenCommand   `cmd:"" help:"Print a token for a user, signed with the secret of a data folder."`
 	Key     keyCommand     `cmd:"" help:"Make, list and remove API keys for back ends."`
 	Migrate migrateCommand `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
+	Backup  backupCommand  `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
+	Restore restoreCommand `cmd:"" help:"Make a data folder of a backup."`
+	Epoch   epochCommand   `cmd:"" help:"Say that a store was brought back to an earlier state."`
 	Bench   benchCommand   `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

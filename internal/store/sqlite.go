@@ -183,8 +183,13 @@ func (e *sqliteEngine) check(ctx context.Context) error {
 	if compareVersions(version, minSQLite) < 0 {
 		return fmt.Errorf("SQLite %s is too old: at least %s is needed", version, minSQLite)
 	}
+	return checkPages(ctx, e.writer, e.path)
+}
+
+// checkPages looks for damage in a file.
+func checkPages(ctx context.Context, c *sqliteConn, path string) error {
 	var found []string
-	err := e.writer.query(ctx, quickCheck, nil, func(scan scan) error {
+	err := c.query(ctx, quickCheck, nil, func(scan scan) error {
 		var line string
 		err := scan(&line)
 		if line != "ok" {
@@ -193,10 +198,10 @@ func (e *sqliteEngine) check(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return damaged(e.path, err)
+		return damaged(path, err)
 	}
 	if len(found) > 0 {
-		return damaged(e.path, errors.New(strings.Join(found, "; ")))
+		return damaged(path, errors.New(strings.Join(found, "; ")))
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"log/cursors move in all rooms or in none", testCursorsTogether},
 		{"log/a restart keeps everything", testRestart},
 		{"log/closing answers everybody", testClose},
+		{"log/another epoch", testNewEpoch},
 
 		{"room/a scene is the room, its head and one's own row", testScene},
 		{"room/events are the log", testEvents},
