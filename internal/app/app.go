@@ -25,8 +25,9 @@ import (
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/relay"
-	"github.com/parley-im/parley/internal/state"
+	states "github.com/parley-im/parley/internal/state/memory"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 	"github.com/parley-im/parley/web"
@@ -43,7 +44,7 @@ type App struct {
 	gateway *gateway.Gateway
 	api     *api.Server
 	gate    *auth.Gate
-	rates   *state.Buckets
+	buckets *states.Buckets
 
 	public *listener
 	admin  *listener // nil when off
@@ -78,12 +79,13 @@ func (a *App) open(ctx context.Context) error {
 	if node == "" {
 		node = "n_" + strings.ToLower(rand.Text()[:16])
 	}
-	a.rates = state.NewBuckets(state.Limits{
+	a.buckets = states.NewBuckets()
+	limits := rates.Limits{
 		PerSecond: cfg.Limits.MessagesPerSecond, Burst: cfg.Limits.Burst,
 		RoomPerSecond: cfg.Limits.RoomMessagesPerSecond, RoomBurst: cfg.Limits.RoomBurst,
-	})
+	}
 	a.store, err = store.Open(ctx, store.Options{
-		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: a.rates,
+		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: rates.ForMessages(limits, a.buckets, a.log),
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
 			a.hub.Committed(c)
 			a.relay.Wake()
@@ -216,7 +218,7 @@ func (a *App) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	a.hub.Start(background)
 	loops.Go(func() { a.api.Run(background) })
-	loops.Go(func() { a.rates.Run(background) })
+	loops.Go(func() { a.buckets.Run(background) })
 	loops.Go(func() { a.relay.Run(background) })
 	loops.Go(func() { a.ebb(background) })
 	failed := make(chan error, 2)

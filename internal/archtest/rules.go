@@ -42,11 +42,13 @@ var layout = []row{
 	{pkg: "internal/chat", imports: "protocol", libs: "json", without: sockets + " " + files},
 	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker", libs: "json", without: sockets},
 	{pkg: "internal/relay", imports: "protocol internal/chat", libs: "json", without: sockets},
-	{pkg: "internal/state", imports: "protocol internal/chat", libs: "json", without: sockets},
+	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
+	{pkg: "internal/state", without: sockets + " " + files},
 	{pkg: "internal/broker", imports: "protocol", libs: "json", without: sockets},
 
 	// Adapters: one contract and its client library each.
 	{pkg: "internal/broker/memory", imports: "internal/broker"},
+	{pkg: "internal/state/memory", imports: "internal/state"},
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{
 		pkg:     "internal/store",
@@ -77,6 +79,7 @@ var layout = []row{
 
 	// For tests.
 	{pkg: "internal/broker/brokertest", imports: "internal/broker internal/testkit", libs: "go-cmp goleak rapid", tests: true},
+	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",
 		imports: "protocol internal/chat internal/delivery internal/relay internal/auth internal/store internal/testkit",

@@ -1,27 +1,34 @@
-package state
+package rates
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/state"
+	"github.com/parley-im/parley/internal/state/memory"
 	"github.com/parley-im/parley/protocol"
 )
 
 const start protocol.Time = 1_700_000_000_000
 
+func messages(l Limits) *Messages {
+	return ForMessages(l, memory.NewBuckets(), slog.New(slog.DiscardHandler))
+}
+
 func user(id string) chat.Actor { return chat.Actor{User: id} }
 
 // burst takes until it is refused, and returns how often it was let through.
-func burst(b *Buckets, now protocol.Time, actor chat.Actor, room string) (n int, err *protocol.Error) {
+func burst(b *Messages, now protocol.Time, actor chat.Actor, room string) (n int, err *protocol.Error) {
 	for n = 0; n < 10_000; n++ {
 		if err := b.Take(now, actor, room); err != nil {
 			return n, err
@@ -33,7 +40,7 @@ func burst(b *Buckets, now protocol.Time, actor chat.Actor, room string) (n int,
 func TestDefaults(t *testing.T) {
 	limits := Limits{PerSecond: 10, Burst: 50, RoomPerSecond: 50, RoomBurst: 200}
 
-	b := NewBuckets(limits)
+	b := messages(limits)
 	n, err := burst(b, start, user("alice"), "r_a")
 	if n != 25 || err.Scope != protocol.ScopeUser || err.RetryAfterMS != 200 {
 		t.Errorf("a user in one room: %d, then %v", n, err)
@@ -51,7 +58,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("after 10 s: %d", n)
 	}
 
-	b = NewBuckets(limits)
+	b = messages(limits)
 	for i := range 8 {
 		if n, _ := burst(b, start, user(fmt.Sprint("user", i)), "r_a"); n != 25 {
 			t.Errorf("user %d: %d", i, n)
@@ -73,7 +80,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestWhatARefusalSays(t *testing.T) {
-	b := NewBuckets(Limits{PerSecond: 0.5, Burst: 1})
+	b := messages(Limits{PerSecond: 0.5, Burst: 1})
 	if err := b.Take(start, user("alice"), "r_a"); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +95,7 @@ func TestWhatARefusalSays(t *testing.T) {
 
 // A third of a second is no whole number of anything: it is rounded so that the limit holds.
 func TestIntervalIsRoundedUp(t *testing.T) {
-	b := NewBuckets(Limits{RoomPerSecond: 3, RoomBurst: 3})
+	b := messages(Limits{RoomPerSecond: 3, RoomBurst: 3})
 	burst(b, start, user("alice"), "r_a")
 	for _, after := range []protocol.Time{334, 667, 1001} {
 		if err := b.Take(start+after-1, user("alice"), "r_a"); err == nil || err.RetryAfterMS != 1 {
@@ -107,19 +114,16 @@ func TestNoLimits(t *testing.T) {
 		"without a burst": {PerSecond: 1, RoomPerSecond: 1},
 		"negative":        {PerSecond: -1, Burst: 1, RoomPerSecond: 1, RoomBurst: -1},
 	} {
-		b := NewBuckets(limits)
+		b := messages(limits)
 		if n, err := burst(b, start, user("alice"), "r_a"); err != nil {
 			t.Errorf("%s: %d, then %v", name, n, err)
-		}
-		if kept := len(b.all()); kept > 0 {
-			t.Errorf("%s: %d buckets are kept", name, kept)
 		}
 	}
 }
 
 // Limits beyond all reason do what they say as far as numbers go.
 func TestExtremes(t *testing.T) {
-	b := NewBuckets(Limits{PerSecond: math.MaxFloat64, Burst: math.MaxInt - 1, RoomPerSecond: math.SmallestNonzeroFloat64, RoomBurst: math.MaxInt})
+	b := messages(Limits{PerSecond: math.MaxFloat64, Burst: math.MaxInt - 1, RoomPerSecond: math.SmallestNonzeroFloat64, RoomBurst: math.MaxInt})
 	if err := b.Take(start, user("alice"), "r_a"); err != nil {
 		t.Errorf("the first: %v", err)
 	}
@@ -133,7 +137,7 @@ func TestExtremes(t *testing.T) {
 
 // A clock that is set back does not lock anyone out.
 func TestClockGoesBack(t *testing.T) {
-	b := NewBuckets(Limits{PerSecond: 10, Burst: 10})
+	b := messages(Limits{PerSecond: 10, Burst: 10})
 	burst(b, start, user("alice"), "r_a")
 	const back = start - 3_600_000
 	err := b.Take(back, user("alice"), "r_a")
@@ -148,57 +152,22 @@ func TestClockGoesBack(t *testing.T) {
 	}
 }
 
-func (b *Buckets) all() map[name]int64 {
-	all := map[name]int64{}
-	for i := range b.shards {
-		s := &b.shards[i]
-		s.mu.Lock()
-		for n, full := range s.full {
-			all[n] = full
-		}
-		s.mu.Unlock()
-	}
-	return all
+// away are buckets that cannot be asked.
+type away struct{}
+
+func (away) Take(context.Context, time.Time, []state.Charge) (state.Refusal, error) {
+	return state.Refusal{}, errors.New("away")
 }
 
-func TestRunForgetsFullBuckets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := NewBuckets(Limits{PerSecond: 10, Burst: 50, RoomPerSecond: 1, RoomBurst: 1})
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() { b.Run(ctx) })
-		for i := range 1000 {
-			if err := b.Take(protocol.At(time.Now()), user(fmt.Sprint(i)), fmt.Sprint("r_", i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if kept := len(b.all()); kept != 3000 {
-			t.Errorf("%d buckets, want 3000", kept)
-		}
-		time.Sleep(sweepEvery - 500*time.Millisecond)
-		for range 3 { // full again in 0.6 s: after the sweep
-			if err := b.Take(protocol.At(time.Now()), user("late"), "r_late"); err != nil && err.Scope != protocol.ScopeRoom {
-				t.Error(err)
-			}
-			time.Sleep(time.Nanosecond)
-		}
-		time.Sleep(time.Second / 2)
-		synctest.Wait()
-		if got := b.all(); len(got) != 1 || got[name{room: "r_late"}] == 0 {
-			t.Errorf("kept: %v", got)
-		}
-		time.Sleep(sweepEvery)
-		synctest.Wait()
-		if kept := len(b.all()); kept > 0 {
-			t.Errorf("%d buckets are kept for ever", kept)
-		}
-		cancel()
-		wg.Wait()
-	})
+func TestBucketsAreAway(t *testing.T) {
+	m := ForMessages(Limits{PerSecond: 1, Burst: 1}, away{}, slog.New(slog.DiscardHandler))
+	if n, err := burst(m, start, user("alice"), "r_a"); err != nil {
+		t.Errorf("%d, then %v", n, err)
+	}
 }
 
 func TestConcurrentUse(t *testing.T) {
-	b := NewBuckets(Limits{PerSecond: 1, Burst: 100, RoomPerSecond: 1, RoomBurst: 170})
+	b := messages(Limits{PerSecond: 1, Burst: 100, RoomPerSecond: 1, RoomBurst: 170})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	taken := map[string]int{}
@@ -210,9 +179,6 @@ func TestConcurrentUse(t *testing.T) {
 					mu.Lock()
 					taken[where]++
 					mu.Unlock()
-				}
-				if i%100 == 0 {
-					b.sweep(int64(start) * int64(time.Millisecond))
 				}
 			}
 		})
@@ -243,13 +209,13 @@ func (k *tank) fill(now int64) {
 // model replays messages one by one.
 type model struct {
 	limits Limits
-	tanks  map[name]*tank
+	tanks  map[state.Bucket]*tank
 }
 
 // involved are the tanks of a message.
 func (m *model) involved(actor chat.Actor, room string) []*tank {
 	var list []*tank
-	add := func(n name, perSecond float64, burst int) {
+	add := func(n state.Bucket, perSecond float64, burst int) {
 		if perSecond == 0 || burst == 0 {
 			return
 		}
@@ -259,10 +225,10 @@ func (m *model) involved(actor chat.Actor, room string) []*tank {
 		list = append(list, m.tanks[n])
 	}
 	if !actor.Backend {
-		add(name{user: actor.User}, m.limits.PerSecond, m.limits.Burst)
-		add(name{user: actor.User, room: room}, m.limits.PerSecond/2, int(math.Ceil(float64(m.limits.Burst)/2)))
+		add(state.Bucket{User: actor.User}, m.limits.PerSecond, m.limits.Burst)
+		add(state.Bucket{User: actor.User, Room: room}, m.limits.PerSecond/2, int(math.Ceil(float64(m.limits.Burst)/2)))
 	}
-	add(name{room: room}, m.limits.RoomPerSecond, m.limits.RoomBurst)
+	add(state.Bucket{Room: room}, m.limits.RoomPerSecond, m.limits.RoomBurst)
 	return list
 }
 
@@ -291,13 +257,10 @@ func TestAgainstLinearReplay(t *testing.T) {
 			PerSecond: rates.Draw(t, "rate"), Burst: bursts.Draw(t, "burst"),
 			RoomPerSecond: rates.Draw(t, "room rate"), RoomBurst: bursts.Draw(t, "room burst"),
 		}
-		b, m := NewBuckets(limits), &model{limits: limits, tanks: map[name]*tank{}}
+		b, m := messages(limits), &model{limits: limits, tanks: map[state.Bucket]*tank{}}
 		now := start
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			now += protocol.Time(rapid.SampledFrom([]int{0, 0, 0, 1, 10, 99, 100, 333, 334, 2000, 60_000}).Draw(t, "pause"))
-			if rapid.IntRange(0, 9).Draw(t, "sweep") == 0 {
-				b.sweep(int64(now) * int64(time.Millisecond))
-			}
 			actor := chat.Actor{
 				User:    rapid.SampledFrom([]string{"alice", "bob", "carol"}).Draw(t, "user"),
 				Backend: rapid.IntRange(0, 4).Draw(t, "backend") == 0,
@@ -318,7 +281,7 @@ func TestAgainstLinearReplay(t *testing.T) {
 }
 
 func BenchmarkTake(b *testing.B) {
-	buckets := NewBuckets(Limits{PerSecond: 1e6, Burst: 1e6, RoomPerSecond: 1e6, RoomBurst: 1e6})
+	buckets := messages(Limits{PerSecond: 1e6, Burst: 1e6, RoomPerSecond: 1e6, RoomBurst: 1e6})
 	b.ReportAllocs()
 	now := start
 	for b.Loop() {
