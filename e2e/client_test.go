@@ -41,6 +41,7 @@ type frame struct {
 	Data   json.RawMessage `json:"data"`
 
 	came time.Time // when it was read
+	raw  []byte    // as it came
 }
 
 func (f frame) data() object {
@@ -137,7 +138,7 @@ func (c *client) take(line []byte) {
 		c.t.Errorf("not a frame: %q", line)
 		return
 	}
-	f.came = time.Now()
+	f.came, f.raw = time.Now(), bytes.Clone(line)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

@@ -35,6 +35,7 @@ const (
 var layout = []row{
 	// The contract with clients, and what is written against it alone.
 	{pkg: "protocol", libs: "json", without: sockets + " " + files},
+	{pkg: "protocol/examples", imports: "protocol", libs: "json"},
 	{pkg: "protocol/gen", imports: "protocol", libs: "json"},
 	{pkg: "client", imports: "protocol", libs: "json gobwas"},
 
