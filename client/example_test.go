@@ -28,7 +28,7 @@ func serve() deployment {
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.Drain = dir, "127.0.0.1:0", 10*time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
-	server, err := app.New(ctx, cfg, slog.New(slog.DiscardHandler))
+	server, err := app.New(ctx, cfg, slog.New(slog.DiscardHandler), "test")
 	must(err)
 	secret, _, err := auth.EnsureSecret(dir)
 	must(err)

@@ -23,9 +23,12 @@ func (p *peer) hello(c protocol.Call) {
 		p.refuse(c.ID, protocol.Errorf(protocol.BadRequest, "method", "This session is open already: hello is its first call and is said once."))
 		return
 	}
+	began := p.server.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	if code, err := p.open(ctx, c); err != nil {
+	code, err := p.open(ctx, c)
+	p.server.answered(protocol.Hello, false, began, err)
+	if err != nil {
 		p.refuse(c.ID, err)
 		if code != 0 {
 			p.session.Close(code, time.Duration(err.RetryAfterMS)*time.Millisecond)

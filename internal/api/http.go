@@ -33,27 +33,32 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 		writeStatus(w, http.StatusForbidden, protocol.Errorf(protocol.Forbidden, "", "Pages of this origin may not call this server."))
 		return
 	}
+	began := s.Now()
+	s.flying.Add(1)
+	defer s.flying.Add(-1)
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
-	c, err := s.authenticate(ctx, r, m)
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	body, err := s.readBody(w, r)
-	if err != nil {
-		writeError(w, err)
-		return
-	}
 	answered := make(chan struct{})
-	s.carryOut(ctx, m, c, body, func(result any, err *protocol.Error) {
+	reply := func(result any, err *protocol.Error) {
 		defer close(answered)
 		if err != nil {
 			writeError(w, err)
 		} else {
 			writeJSON(w, http.StatusOK, result)
 		}
-	})
+		s.answered(name, true, began, err)
+	}
+	c, err := s.authenticate(ctx, r, m)
+	if err != nil {
+		reply(nil, err)
+		return
+	}
+	body, err := s.readBody(w, r)
+	if err != nil {
+		reply(nil, err)
+		return
+	}
+	s.carryOut(ctx, m, c, body, reply)
 	<-answered
 }
 

@@ -43,6 +43,7 @@ func (p *peer) Call(c protocol.Call) {
 		p.refuse(c.ID, unknownMethod(protocol.BadRequest, c.Method))
 		return
 	}
+	began := p.server.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	reply := func(result any, err *protocol.Error) {
 		if err != nil {
@@ -50,6 +51,7 @@ func (p *peer) Call(c protocol.Call) {
 		} else if c.ID != 0 {
 			p.session.Reply(protocol.AppendResult(nil, c.ID, result))
 		}
+		p.server.answered(m.Name, false, began, err)
 	}
 	if m.handler.pipelined {
 		p.flying.Add(1)

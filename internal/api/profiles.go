@@ -60,6 +60,12 @@ func (k *knownUsers) ensure(ctx context.Context, user string) error {
 	return nil
 }
 
+func (k *knownUsers) size() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.seen)
+}
+
 // failure is what a call answers when the store failed; the cause goes to the log only.
 func (s *Server) failure(what string, err error) *protocol.Error {
 	s.Log.Error("a call failed", "method", what, "error", err)

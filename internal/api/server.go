@@ -31,6 +31,15 @@ type Options struct {
 	Dev       bool // serves POST /dev/token
 	Now       func() time.Time
 	Log       *slog.Logger
+	Answered  func(Answer) // told of every call of a method that is served, when it has been answered: it must not block. May be nil
+}
+
+// Answer is the answer to a call, as Options.Answered is told of it.
+type Answer struct {
+	Method string
+	HTTP   bool            // otherwise over a session
+	Err    *protocol.Error // nil when it was carried out
+	Took   time.Duration   // since the call was read
 }
 
 // Server carries out calls. It is the gateway's Handler and the handler of HTTP calls. All methods may be called from any goroutine.
@@ -39,6 +48,7 @@ type Server struct {
 	methods  map[string]*method
 	known    *knownUsers
 	draining atomic.Bool
+	flying   atomic.Int64 // HTTP calls
 
 	mu    sync.Mutex
 	peers map[string]*peer // live sessions of this node, by id
@@ -71,6 +81,9 @@ type handler struct {
 
 // New makes a server. Run must be running while it is used.
 func New(o Options) *Server {
+	if o.Answered == nil {
+		o.Answered = func(Answer) {}
+	}
 	s := &Server{Options: o, peers: map[string]*peer{}, ended: make(chan struct{}, 1), known: newKnownUsers(o.Users)}
 	s.methods = map[string]*method{}
 	handlers := s.handlers()
@@ -80,6 +93,23 @@ func New(o Options) *Server {
 		}
 	}
 	return s
+}
+
+// Stats is what a Server holds now.
+type Stats struct {
+	HTTPCalls      int // that are being carried out
+	KnownUsers     int // users whom the store need not be asked about
+	KnownUsersMost int
+}
+
+// Stats may be called at any time.
+func (s *Server) Stats() Stats {
+	return Stats{HTTPCalls: int(s.flying.Load()), KnownUsers: s.known.size(), KnownUsersMost: maxKnownUsers}
+}
+
+// answered tells of an answer.
+func (s *Server) answered(method string, http bool, began time.Time, err *protocol.Error) {
+	s.Answered(Answer{Method: method, HTTP: http, Err: err, Took: s.Now().Sub(began)})
 }
 
 // Opened implements gateway.Handler.

@@ -45,6 +45,7 @@ type App struct {
 	api     *api.Server
 	gate    *auth.Gate
 	buckets *states.Buckets
+	metrics *metrics
 
 	public *listener
 	admin  *listener // nil when off
@@ -57,9 +58,10 @@ type listener struct {
 	server *http.Server
 }
 
-// New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run.
-func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, broken: make(chan error, 1)}
+// New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run. The version is what the metrics
+// say that this is.
+func New(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
+	a := &App{cfg: cfg, log: log, metrics: newMetrics(version), broken: make(chan error, 1)}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -85,7 +87,7 @@ func (a *App) open(ctx context.Context) error {
 		RoomPerSecond: cfg.Limits.RoomMessagesPerSecond, RoomBurst: cfg.Limits.RoomBurst,
 	}
 	a.store, err = store.Open(ctx, store.Options{
-		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: rates.ForMessages(limits, a.buckets, a.log),
+		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: rates.ForMessages(limits, a.buckets, a.log), Observe: a.metrics.committed,
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
 			a.hub.Committed(c)
 			a.relay.Wake()
@@ -125,6 +127,7 @@ func (a *App) open(ctx context.Context) error {
 			Burst: int64(cfg.Limits.Burst), Replay: int64(cfg.Limits.Replay),
 		},
 		Heartbeat: cfg.Heartbeat, Origins: cfg.Origins, Dev: cfg.Dev, Now: time.Now, Log: a.log,
+		Answered: a.metrics.calls.answered,
 	})
 	var free []string
 	if cfg.Limits.MessagesPerSecond == 0 {
@@ -134,6 +137,7 @@ func (a *App) open(ctx context.Context) error {
 		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
 		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free,
 	}, a.api)
+	a.register()
 	return a.listen()
 }
 
@@ -159,7 +163,7 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 	}
 	a.hub = delivery.New(delivery.Options{
 		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
-		Sessions: a.checkSessions,
+		Sessions: a.checkSessions, Observe: a.metrics.offered,
 	})
 	var err error
 	if a.cfg.Broker == "" {

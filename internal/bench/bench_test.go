@@ -34,7 +34,7 @@ func serve(t *testing.T, change func(*config.Config)) bench.Config {
 	if change != nil {
 		change(cfg)
 	}
-	server, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	server, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler), "test")
 	if err != nil {
 		t.Fatal(err)
 	}

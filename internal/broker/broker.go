@@ -71,4 +71,6 @@ type Stats struct {
 	Received  uint64
 	Dropped   uint64
 	Connected bool
+	Inbox     MailboxStats // what has arrived and waits for the receiver
+	Outbox    MailboxStats // what waits to be sent; without a limit where the engine has no such queue
 }

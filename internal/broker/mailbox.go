@@ -51,6 +51,19 @@ func (m *Mailbox) Put(message Message) bool {
 	return true
 }
 
+// MailboxStats is how full a mailbox is.
+type MailboxStats struct {
+	Bytes int // of messages that have not been handled, with what each costs besides
+	Limit int
+}
+
+// Stats is how full the mailbox is now.
+func (m *Mailbox) Stats() MailboxStats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return MailboxStats{m.bytes, m.limit}
+}
+
 // Lose tells the mailbox that messages were lost on their way to it.
 func (m *Mailbox) Lose() {
 	m.mu.Lock()

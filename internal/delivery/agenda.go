@@ -132,6 +132,12 @@ func (q *queue[T]) pop() *T {
 	return item
 }
 
+func (q *queue[T]) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) - q.head
+}
+
 func (q *queue[T]) stop() {
 	q.mu.Lock()
 	q.stopped = true

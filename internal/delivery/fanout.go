@@ -165,9 +165,23 @@ func (p *pass) flush() {
 			}
 			return true
 		})
+		p.hub.observe(p.hub.fannedOut(p.run[0]))
 	}
 	clear(p.run)
 	p.run = p.run[:0]
+}
+
+// fannedOut is what is told of a fan-out that began with an event.
+func (h *Hub) fannedOut(first *entry) FanOut {
+	since := first.since
+	if first.origin == OfHint {
+		since = sentAt(first.frame)
+	}
+	f := FanOut{Origin: first.origin}
+	if !since.IsZero() {
+		f.Took = max(0, h.now().Sub(since))
+	}
+	return f
 }
 
 // offer is the hot loop: one batch, every session.

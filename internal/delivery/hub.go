@@ -44,6 +44,7 @@ type Options struct {
 	Now       func() time.Time    // nil: time.Now
 	Log       *slog.Logger        // nil: nothing is logged
 	Sessions  func()              // called, one call at a time, when sessions, revocations or keys may have changed on another node, and every 15 s
+	Observe   func(FanOut)        // told of every fan-out, with the room locked: it must not block. nil: nobody is told
 	Workers   int                 // goroutines that fan out; 0: twice GOMAXPROCS, so that a vast room does not hold up the others
 }
 
@@ -64,7 +65,7 @@ type Hub struct {
 	recent    recent
 	queue     queue[room]     // rooms with something to fan out
 	behind    queue[Follower] // sessions with something to catch up with
-	workers   int
+	observe   func(FanOut)
 	agenda    agenda
 	news      news
 	receipts  receipts
@@ -81,7 +82,7 @@ type Hub struct {
 func New(o Options) *Hub {
 	h := &Hub{
 		source: o.Source, live: o.Live, node: o.Node, epoch: o.Epoch, wire: o.Wire, now: o.Now, log: o.Log,
-		replay: protocol.Seq(o.Replay), workers: o.Workers, reads: make(chan struct{}, maxReads),
+		replay: protocol.Seq(o.Replay), reads: make(chan struct{}, maxReads),
 	}
 	if h.replay == 0 {
 		h.replay = protocol.MaxReplay
@@ -95,8 +96,11 @@ func New(o Options) *Hub {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
-	if h.workers == 0 {
-		h.workers = 2 * runtime.GOMAXPROCS(0)
+	if h.observe = o.Observe; h.observe == nil {
+		h.observe = func(FanOut) {}
+	}
+	if h.life.workers = o.Workers; h.life.workers == 0 {
+		h.life.workers = 2 * runtime.GOMAXPROCS(0)
 	}
 	h.rooms.seed, h.users.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	h.recent = recent{budget: o.RingBytes, rings: map[*room][]*entry{}}
@@ -125,7 +129,7 @@ func (h *Hub) Start(ctx context.Context) {
 	h.life.unhook = context.AfterFunc(ctx, h.life.cancel)
 	context.AfterFunc(h.life.ctx, h.queue.stop)
 	context.AfterFunc(h.life.ctx, h.behind.stop)
-	for range h.workers {
+	for range h.life.workers {
 		h.spawn(func(context.Context) { h.work() })
 	}
 	for range maxReads {
@@ -153,6 +157,7 @@ func (h *Hub) Stop() {
 
 // life is the goroutines of a Hub.
 type life struct {
+	workers int // of them, those that fan out
 	ctx     context.Context
 	cancel  context.CancelFunc
 	unhook  func() bool // lets go of the context given to Start
@@ -176,18 +181,20 @@ func (h *Hub) spawn(fn func(context.Context)) bool {
 
 // Committed tells of what the log of this node has made durable: a chat.Committed. It does not block; no socket and no store is touched.
 func (h *Hub) Committed(c *chat.Commit) {
+	now := h.now()
 	for _, e := range c.Events {
-		h.committed(e)
+		h.committed(e, now)
 	}
 	h.receipts.moved(c.Cursors, true)
 }
 
-func (h *Hub) committed(e *chat.Event) {
+func (h *Hub) committed(e *chat.Event, now time.Time) {
 	r := h.rooms.get(e.Room)
 	if r == nil && h.live == nil && len(e.Joined)+len(e.Left) == 0 {
 		return // nobody here follows the room, and there is nobody else
 	}
 	n := newEntry(e)
+	n.origin, n.since = OfCommit, now
 	if h.live != nil {
 		h.live.Publish(e.Room, h.eventMessage(n))
 		if n.change != nil && !n.change.deleted {
@@ -262,6 +269,24 @@ func (h *Hub) reading(ctx context.Context, read func() error) error {
 	return read()
 }
 
+// Origin is where an event came from.
+type Origin uint8
+
+// The origins.
+const (
+	OfStore  Origin = iota // read, to fill a hole
+	OfCommit               // committed on this node
+	OfHint                 // committed on another node, brought by the broker
+)
+
+// FanOut is events of a room that were offered to everyone who follows it here, as Options.Observe is told of it.
+type FanOut struct {
+	Origin Origin // of the first of the events, here and below
+	// Took is the time until the last session was offered the events: since this node was told of the commit, or since the event's `at` where that was set by
+	// another node, whose clock it is. It is 0 for what was read.
+	Took time.Duration
+}
+
 // counters count since the start.
 type counters struct {
 	events, refused, resets, fills, replayed atomic.Uint64
@@ -269,16 +294,22 @@ type counters struct {
 
 // Stats is what a Hub is doing and has done.
 type Stats struct {
-	Rooms     int    // rooms followed on this node, those left within a minute too
-	Sessions  int    // sessions entered
-	RingBytes int    // recent frames, with what keeping them costs
-	Backlog   int    // bytes of frames that wait to be fanned out
-	Healthy   bool   // the broker brings this node its own probes; true without a broker
-	Events    uint64 // since the start, here and below: events fanned out to the rooms of this node
-	Refused   uint64 // batches that a session had no room for
-	Resets    uint64 // sessions told `reset`
-	Fills     uint64 // holes read from the Source
-	Replayed  uint64 // events replayed to sessions
+	Rooms       int    // rooms followed on this node, those left within a minute too
+	Sessions    int    // sessions entered
+	RingBytes   int    // recent frames, with what keeping them costs
+	RingMost    int    // how many bytes that may be
+	Backlog     int    // bytes of frames that wait to be fanned out
+	BacklogMost int    // how many bytes that may be
+	Fanning     int    // rooms that wait for a worker; at most Rooms
+	Lagging     int    // sessions that wait for a catch-up; at most Sessions
+	Reads       int    // reads of the Source under way, for sessions and rooms that catch up
+	ReadsMost   int    // how many there may be at once
+	Healthy     bool   // the broker brings this node its own probes; true without a broker
+	Events      uint64 // since the start, here and below: events fanned out to the rooms of this node
+	Refused     uint64 // batches that a session had no room for
+	Resets      uint64 // sessions told `reset`
+	Fills       uint64 // holes read from the Source
+	Replayed    uint64 // events replayed to sessions
 }
 
 // Stats is what the Hub is doing now.
@@ -286,7 +317,9 @@ func (h *Hub) Stats() Stats {
 	rooms, _ := h.rooms.slab.count()
 	sessions, _ := h.followers.count()
 	return Stats{
-		Rooms: int(rooms), Sessions: int(sessions), RingBytes: h.recent.size(), Backlog: int(h.backlog.Load()),
+		Rooms: int(rooms), Sessions: int(sessions), RingBytes: h.recent.size(), RingMost: h.recent.budget,
+		Backlog: int(h.backlog.Load()), BacklogMost: maxBacklog, Fanning: h.queue.length(), Lagging: h.behind.length(),
+		Reads: len(h.reads), ReadsMost: cap(h.reads),
 		Healthy: h.live == nil || h.position.healthy(),
 		Events:  h.counters.events.Load(), Refused: h.counters.refused.Load(), Resets: h.counters.resets.Load(),
 		Fills: h.counters.fills.Load(), Replayed: h.counters.replayed.Load(),

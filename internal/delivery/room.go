@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/protocol"
@@ -50,6 +51,8 @@ type entry struct {
 	frame  []byte
 	change *change // nil for most
 	erases bool    // message.deleted: no earlier content may be served from memory
+	origin Origin
+	since  time.Time // when the commit was told; zero for what was not committed here
 
 	room         *room // of the ring; these three under recent.mu
 	older, newer *entry

@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"encoding/binary"
+	"time"
 	"unicode/utf8"
 
 	"github.com/parley-im/parley/internal/broker"
@@ -172,6 +173,17 @@ func (r *reader) event() *entry {
 	return e
 }
 
+// sentAt is the `at` of an event's frame, which stands in it before anything that a user wrote; zero if it cannot be read.
+func sentAt(frame []byte) time.Time {
+	_, rest, _ := bytes.Cut(frame, []byte(`"at":"`))
+	at, _, _ := bytes.Cut(rest, []byte(`"`))
+	t, err := time.Parse(time.RFC3339, string(at))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
 // receipts reads the body of receipts in a room; nil if they are none.
 func (r *reader) receipts(room string) []chat.CursorRow {
 	private := r.byte() != 0
@@ -232,6 +244,7 @@ func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
 		case len(e.frame) == 0:
 			h.arrive(to, &arrival{kind: arrivedHead, seq: e.seq})
 		default:
+			e.origin = OfHint
 			h.arriveEvent(to, e)
 		}
 	case kindReceipts:

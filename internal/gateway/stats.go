@@ -20,6 +20,8 @@ type Stats struct {
 	RefusedOffers   uint64
 	RateLimited     uint64 // calls refused for their connection's rate
 	QueueBytes      int64  // waiting to be written now, over all sessions
+	// The bounds: of Connections, of Unauthenticated, and of what waits in one session before Offer refuses.
+	MaxConnections, MaxUnauthenticated, MaxQueueBytes int
 	// Closes counts sessions by the code with which they ended, sent or received; 1006 stands for a cut connection, 1005 for a close frame without code.
 	Closes map[protocol.CloseCode]uint64
 }
@@ -53,5 +55,7 @@ func (g *Gateway) Stats() Stats {
 		RateLimited:     g.count.rateLimited.Load(),
 		QueueBytes:      g.count.queueBytes.Load(),
 		Closes:          maps.Clone(g.closes),
+
+		MaxConnections: g.opts.MaxConnections, MaxUnauthenticated: g.opts.MaxUnauthenticated, MaxQueueBytes: g.opts.QueueBytes,
 	}
 }

@@ -34,6 +34,7 @@ type committer struct {
 	rates     chat.Rates
 	fatal     func(error)
 	queueMax  int
+	observe   func(Transaction)
 	count     counters
 
 	lanes   [2]*queue
@@ -55,6 +56,7 @@ type item struct {
 	rows     []chat.CursorRow
 	err      *protocol.Error
 	size     int
+	queued   time.Time
 }
 
 // finish answers the caller.
@@ -90,9 +92,13 @@ type committed struct {
 func newCommitter(s *Store, o Options) *committer {
 	c := &committer{
 		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, fatal: o.Fatal, queueMax: o.QueueMax,
+		observe: o.Observe,
 	}
 	if c.queueMax == 0 {
 		c.queueMax = queueDefault
+	}
+	if c.observe == nil {
+		c.observe = func(Transaction) {}
 	}
 	for l := range c.lanes {
 		c.lanes[l] = &queue{wake: make(chan struct{}, 1), answers: make(chan *committed, 4), held: map[string]int{}}
@@ -131,6 +137,7 @@ func (s *Store) Move(m *chat.Move, done func(rows []chat.CursorRow, err *protoco
 }
 
 func (c *committer) put(it *item) {
+	it.queued = c.now()
 	w := c.lanes[waiting]
 	w.mu.Lock() // until the item is in its queue, so that hold cannot move the room between the question and the answer
 	q := c.lanes[fast]
@@ -294,6 +301,7 @@ func (c *committer) try(l lane, items []*item) (*work, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	w := newWork(c, l, items)
+	began := c.now()
 	err := c.engine.write(ctx, l, func(t tx) error {
 		if err := w.run(ctx, t); err != nil {
 			return err
@@ -303,6 +311,9 @@ func (c *committer) try(l lane, items []*item) (*work, error) {
 	})
 	if err != nil && !errors.Is(err, errCommitUnknown) {
 		return nil, err
+	}
+	if err == nil {
+		c.observe(Transaction{Items: len(items), Waited: began.Sub(items[0].queued), Took: c.now().Sub(began)})
 	}
 	return w, err
 }

@@ -53,6 +53,12 @@ func openPostgres(ctx context.Context, url string) (*postgresEngine, error) {
 
 func (e *postgresEngine) dialect() dialect { return postgres }
 
+// connections implements pooled.
+func (e *postgresEngine) connections() (used, most int) {
+	s := e.pool.Stat()
+	return int(s.AcquiredConns()), int(s.MaxConns())
+}
+
 func (e *postgresEngine) close() error {
 	e.pool.Close()
 	return nil

@@ -80,6 +80,11 @@ func lockFile(path string) (unlock func(), err error) {
 
 func (e *sqliteEngine) dialect() dialect { return sqlite }
 
+// connections implements pooled: of those that read.
+func (e *sqliteEngine) connections() (used, most int) {
+	return cap(e.readers) - len(e.readers), cap(e.readers)
+}
+
 func (e *sqliteEngine) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

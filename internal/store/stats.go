@@ -3,17 +3,39 @@ package store
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
 
 // Stats is what the log has done since the start, and what waits now.
 type Stats struct {
-	Transactions uint64 // that were committed
-	Events       uint64 // that they stored
-	Cursors      uint64 // moves of cursors that they stored
-	Failures     uint64 // attempts that failed; most are repeated
-	Refused      uint64 // appends and moves answered `unavailable`
-	Waiting      int    // appends and moves in the queues
-	WaitingBytes int
+	Transactions    uint64 // that were committed
+	Events          uint64 // that they stored
+	Cursors         uint64 // moves of cursors that they stored
+	Failures        uint64 // attempts that failed; most are repeated
+	Refused         uint64 // appends and moves answered `unavailable`
+	Lanes           []LaneStats
+	LaneBytes       int // what may wait in one lane
+	Connections     int // of the store's, those that are used now
+	ConnectionsMost int // how many there may be
+}
+
+// LaneStats is what waits in one lane of the log now.
+type LaneStats struct {
+	Name    string
+	Waiting int // appends and moves
+	Bytes   int
+}
+
+// Transaction is one transaction of the log, as Options.Observe is told of it.
+type Transaction struct {
+	Items  int           // appends and moves that it was tried for
+	Waited time.Duration // by the first of them, until it began
+	Took   time.Duration // until it was durable
+}
+
+// pooled is an engine that can tell how many of its connections are used now, and how many there may be.
+type pooled interface {
+	connections() (used, most int)
 }
 
 // counters are the parts of Stats that only grow.
@@ -26,13 +48,15 @@ func (s *Store) Stats() Stats {
 	c := s.committer
 	st := Stats{
 		Transactions: c.count.transactions.Load(), Events: c.count.events.Load(), Cursors: c.count.cursors.Load(),
-		Failures: c.count.failures.Load(), Refused: c.count.refused.Load(),
+		Failures: c.count.failures.Load(), Refused: c.count.refused.Load(), LaneBytes: c.queueMax,
 	}
-	for _, q := range c.lanes {
+	for l, q := range c.lanes {
 		q.mu.Lock()
-		st.Waiting += len(q.items)
-		st.WaitingBytes += q.bytes
+		st.Lanes = append(st.Lanes, LaneStats{[...]string{fast: "fast", waiting: "waiting"}[l], len(q.items), q.bytes})
 		q.mu.Unlock()
+	}
+	if e, ok := s.engine.(pooled); ok {
+		st.Connections, st.ConnectionsMost = e.connections()
 	}
 	return st
 }

@@ -144,6 +144,7 @@ func (n *node) Stats() broker.Stats {
 		Received:  n.received.Load(),
 		Dropped:   n.dropped.Load(),
 		Connected: !n.closed,
+		Inbox:     n.inbox.Stats(),
 	}
 }
 

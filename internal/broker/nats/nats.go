@@ -385,6 +385,8 @@ func (l *link) Stats() broker.Stats {
 		Received:  l.received.Load(),
 		Dropped:   l.dropped.Load(),
 		Connected: l.conn.Load() != nil && !l.closed.Load(),
+		Inbox:     l.inbox.Stats(),
+		Outbox:    l.outbox.Stats(),
 	}
 }
 
