@@ -17,24 +17,31 @@ var version = "devel"
 
 // commands are what parley can be told to do.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server."`
-	Token   tokenCommand   `cmd:"" help:"Print a token for a user, signed with the secret of a data folder."`
-	Key     keyCommand     `cmd:"" help:"Make, list and remove API keys for back ends."`
-	Migrate migrateCommand `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
-	Backup  backupCommand  `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
-	Restore restoreCommand `cmd:"" help:"Make a data folder of a backup."`
-	Epoch   epochCommand   `cmd:"" help:"Say that a store was brought back to an earlier state."`
-	Bench   benchCommand   `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve      serveCommand      `cmd:"" help:"Run the server."`
+	Token      tokenCommand      `cmd:"" help:"Print a token for a user, signed with the secret of a data folder."`
+	Key        keyCommand        `cmd:"" help:"Make, list and remove API keys for back ends."`
+	Config     configCommand     `cmd:"" help:"Print, check and explain the settings of serve."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
+	Backup     backupCommand     `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
+	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
+	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
+	Bench      benchCommand      `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`
+	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete the words of this program."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
-func main() {
-	c := commands{Serve: newServeCommand()}
-	parser, err := kong.New(&c, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."), kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+// newParser knows the commands.
+func newParser() *kong.Kong {
+	parser, err := kong.New(&commands{Serve: newServeCommand()}, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the commands above are wrong
 	}
+	return parser
+}
+
+func main() {
+	parser := newParser()
 	args := os.Args[1:]
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -44,6 +51,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	run.BindTo(ctx, (*context.Context)(nil))
+	run.Bind(parser)
 	if err := run.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "parley: "+strings.TrimSpace(err.Error()))
 		os.Exit(1)

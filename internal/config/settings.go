@@ -12,6 +12,7 @@ import (
 
 // Flag describes a setting to the command line.
 type Flag struct {
+	Key     string // limits.burst, in the file
 	Name    string // limits-burst
 	Env     string // PARLEY_LIMITS_BURST
 	Help    string
@@ -24,7 +25,7 @@ func Flags() []Flag {
 	var flags []Flag
 	for _, s := range settings(Default()) {
 		_, isSwitch := s.value.Interface().(bool)
-		flags = append(flags, Flag{Name: s.flag(), Env: s.env(), Help: s.help, Default: s.text(), Switch: isSwitch})
+		flags = append(flags, Flag{Key: s.key, Name: s.flag(), Env: s.env(), Help: s.help, Default: s.text(), Switch: isSwitch})
 	}
 	return flags
 }
