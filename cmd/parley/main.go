@@ -21,6 +21,7 @@ type commands struct {
 	Token      tokenCommand      `cmd:"" help:"Print a token for a user, signed with the secret of a data folder."`
 	Key        keyCommand        `cmd:"" help:"Make, list and remove API keys for back ends."`
 	Config     configCommand     `cmd:"" help:"Print, check and explain the settings of serve."`
+	Doctor     doctorCommand     `cmd:"" help:"Say whether this machine and a configuration are fit for a server; it takes the settings of serve."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
 	Backup     backupCommand     `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
 	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
@@ -32,7 +33,7 @@ type commands struct {
 
 // newParser knows the commands.
 func newParser() *kong.Kong {
-	parser, err := kong.New(&commands{Serve: newServeCommand()}, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."),
+	parser, err := kong.New(&commands{Serve: serveCommand{newSettings()}, Doctor: doctorCommand{settings: newSettings()}}, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."),
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the commands above are wrong

@@ -71,6 +71,15 @@ func migrate(ctx context.Context, e engine) (applied int, err error) {
 	return len(done), nil
 }
 
+// newestSchema is the version of the schema that this binary makes.
+func newestSchema(d dialect) (int64, error) {
+	files, err := fs.ReadDir(migrations, "migrations/"+[...]string{sqlite: "sqlite", postgres: "postgres"}[d])
+	if err != nil {
+		return 0, err
+	}
+	return goose.NumericComponent(files[len(files)-1].Name())
+}
+
 // isNetworkError reports a connection that broke before a statement was answered.
 func isNetworkError(err error) bool {
 	var ne net.Error

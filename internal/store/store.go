@@ -73,18 +73,24 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func openEngine(ctx context.Context, o Options) (engine, error) {
-	u := o.URL
-	if u == "" {
-		u = "sqlite:" + filepath.Join(o.Data, "parley.db")
+	if path, ok := o.sqlitePath(); ok {
+		return openSQLite(ctx, path, !o.Shared)
 	}
-	switch scheme, rest, _ := strings.Cut(u, ":"); scheme {
-	case "sqlite":
-		return openSQLite(ctx, strings.TrimPrefix(rest, "//"), !o.Shared)
+	switch scheme, _, _ := strings.Cut(o.URL, ":"); scheme {
 	case "postgres", "postgresql":
-		return openPostgres(ctx, u)
+		return openPostgres(ctx, o.URL)
 	default:
 		return nil, fmt.Errorf("the store's URL begins with %q: it is sqlite:PATH or postgres://USER@HOST/DATABASE", scheme)
 	}
+}
+
+// sqlitePath is the file of a SQLite store.
+func (o Options) sqlitePath() (path string, ok bool) {
+	if o.URL == "" {
+		return filepath.Join(o.Data, "parley.db"), true
+	}
+	path, ok = strings.CutPrefix(o.URL, "sqlite:")
+	return strings.TrimPrefix(path, "//"), ok
 }
 
 func (s *Store) start(ctx context.Context, o Options) error {

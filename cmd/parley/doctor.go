@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/parley-im/parley/internal/doctor"
+)
+
+// doctorCommand looks whether this machine and a configuration are fit for a server.
+type doctorCommand struct {
+	settings
+	JSON bool `help:"Print a JSON array." name:"json"`
+}
+
+// Run is called by the parser.
+func (c *doctorCommand) Run(ctx context.Context) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	findings := doctor.Examine(ctx, cfg)
+	if c.JSON {
+		if err := json.MarshalWrite(os.Stdout, findings, jsontext.Multiline(true)); err != nil {
+			return err
+		}
+		fmt.Println()
+	} else {
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		for _, f := range findings {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", f.Verdict, f.What, f.Found)
+			if f.Advice != "" {
+				fmt.Fprintf(table, "\t\t→ %s\n", f.Advice)
+			}
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Verdict == doctor.Fail }) {
+		return errors.New("a server would not start here, or not be safe: see what failed")
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-im/parley/internal/config"
+	"github.com/parley-im/parley/internal/store"
+)
+
+// maxSkew is how far the clocks of this machine and the store may be apart before tokens and leases suffer.
+const maxSkew = 2 * time.Second
+
+// ports looks whether the server could listen.
+func ports(ctx context.Context, cfg *config.Config) []Finding {
+	var findings []Finding
+	for _, one := range []struct{ key, address string }{{"listen", cfg.Listen}, {"admin_listen", cfg.AdminListen}} {
+		if one.address == "" {
+			continue
+		}
+		var config net.ListenConfig
+		l, err := config.Listen(ctx, "tcp", one.address)
+		switch {
+		case errors.Is(err, unix.EADDRINUSE):
+			findings = append(findings, Finding{one.key, Warn, one.address + " is in use", "if that is the server, all is well; if not, it cannot start"})
+		case errors.Is(err, unix.EACCES):
+			findings = append(findings, Finding{one.key, Fail, err.Error(), "ports below 1024 need CAP_NET_BIND_SERVICE: take another, or have a proxy in front"})
+		case err != nil:
+			findings = append(findings, Finding{one.key, Fail, err.Error(), "name an address of this machine"})
+		default:
+			_ = l.Close() // it was only tried
+			findings = append(findings, good(one.key, "%s is free", one.address)...)
+		}
+	}
+	return findings
+}
+
+// storage asks the store what it is.
+func storage(ctx context.Context, cfg *config.Config) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := store.Inspect(ctx, store.Options{URL: cfg.Store, Data: cfg.Data})
+	if err != nil {
+		return bad(Fail, "store", err.Error(), "the server does not start without it")
+	}
+	about := strings.TrimSpace(c.Engine + " " + c.Version)
+	switch {
+	case c.TooOld:
+		return bad(Fail, "store", about, "PostgreSQL 15 or newer is needed")
+	case c.Replica:
+		return bad(Fail, "store", about+" takes no writes: it is a replica", "the URL must lead to the primary")
+	}
+	findings := safety(cfg, about, c)
+	switch {
+	case c.Missing:
+		return append(findings, good("schema", "is made at the first start")...)
+	case c.Schema > c.Newest:
+		return append(findings, Finding{"schema", Fail, fmt.Sprintf("%d, and this binary knows only %d", c.Schema, c.Newest), "a newer Parley wrote it: run that one"})
+	case c.Schema < c.Newest:
+		return append(findings, good("schema", "%d, which the next start brings to %d", c.Schema, c.Newest)...)
+	}
+	if ahead := time.Until(c.Tip.Go()); ahead > maxSkew {
+		findings = append(findings, Finding{"clock", Warn, fmt.Sprintf("the newest event is %s ahead of it", ahead.Round(time.Second)), "this machine's clock is behind, or another node's ahead"})
+	}
+	last := "no event yet"
+	if c.Tip != 0 {
+		last = "last event " + c.Tip.String()
+	}
+	return append(findings, good("schema", "%d, %s", c.Schema, last)...)
+}
+
+// safety looks at what a server of PostgreSQL is set to.
+func safety(cfg *config.Config, about string, c store.Condition) []Finding {
+	if onSQLite(cfg) {
+		return good("store", "%s", about)
+	}
+	findings := good("store", "%s, %d connections", about, c.MaxConns)
+	if len(c.Unsafe) > 0 {
+		findings = bad(Fail, "store", about+": "+strings.Join(c.Unsafe, ", "), "an acknowledged message may be lost in a crash: set it on")
+	}
+	if c.MaxConns < 30 {
+		findings = append(findings, Finding{"store", Warn, fmt.Sprintf("max_connections is %d", c.MaxConns), "each node takes 12 or more"})
+	}
+	if c.Skew.Abs() > maxSkew {
+		findings = append(findings, Finding{"clock", Warn, fmt.Sprintf("the store's is %s away", c.Skew.Round(time.Millisecond)), "run NTP on both machines"})
+	}
+	return findings
+}
+
+// engine greets the broker. The server works without one, so that nothing here is worse than a warning.
+func engine(ctx context.Context, cfg *config.Config) []Finding {
+	if cfg.Broker == "" {
+		return good("broker", "none: this node is alone")
+	}
+	var findings []Finding
+	for server := range strings.SplitSeq(cfg.Broker, ",") {
+		u, err := url.Parse(server)
+		if err != nil {
+			continue // the configuration was checked
+		}
+		host := u.Host
+		if u.Port() == "" {
+			host = net.JoinHostPort(u.Hostname(), "4222")
+		}
+		if err := greetNATS(ctx, host); err != nil {
+			findings = append(findings, Finding{"broker", Warn, fmt.Sprintf("%s: %v", host, err), "without it, what other nodes commit is asked of the store every second"})
+		} else {
+			findings = append(findings, good("broker", "%s answers", host)...)
+		}
+	}
+	return findings
+}
+
+// greetNATS waits for the first word of a NATS server, which it says by itself.
+func greetNATS(ctx context.Context, host string) error {
+	dialer := net.Dialer{Timeout: patience}
+	conn, err := dialer.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	greeting := make([]byte, 5)
+	if _, err := io.ReadFull(conn, greeting); err != nil || string(greeting) != "INFO " {
+		return errors.New("what answers there is no NATS server")
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/parley-im/parley/protocol"
+)
+
+// Condition is what [Inspect] finds.
+type Condition struct {
+	Engine  string // "SQLite" or "PostgreSQL"
+	Version string // of the engine
+	Missing bool   // the file or the schema is not there yet: the next start makes it, and nothing below is known
+	Schema  int64  // of the store; Newest is what this binary knows
+	Newest  int64
+	Tip     protocol.Time // when a log last grew; zero: never
+
+	// The rest is PostgreSQL's.
+	Skew     time.Duration // the server's clock before ours, half of the question's way taken off
+	Unsafe   []string      // settings with which an acknowledged message may be lost: "fsync=off"
+	Replica  bool          // it takes no writes
+	MaxConns int           // of the whole server
+	TooOld   bool          // older than what is used
+}
+
+var (
+	schemaTable   = text{sqlite: "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'", postgres: "SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'"}
+	schemaVersion = sql(`SELECT max(version_id) FROM goose_db_version`)
+	selectTip     = sql(`SELECT COALESCE(max(at), 0) FROM room_heads`)
+	serverState   = text{postgres: `SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('max_connections')::int,
+		pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+		current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')`}
+)
+
+// Inspect looks at a store without changing it, also while servers run on it. The error says that it cannot be reached or read.
+func Inspect(ctx context.Context, o Options) (c Condition, err error) {
+	if path, ok := o.sqlitePath(); ok {
+		c.Engine = "SQLite"
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			c.Missing = true
+			return c, nil
+		}
+	}
+	o.Shared = true
+	e, err := openEngine(ctx, o)
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	if c.Newest, err = newestSchema(e.dialect()); err != nil {
+		return c, err
+	}
+	err = e.read(ctx, func(t tx) error {
+		if err := c.inspectEngine(ctx, t, e.dialect()); err != nil || c.TooOld {
+			return err
+		}
+		var tables int
+		if _, err := one(ctx, t, schemaTable, nil, &tables); err != nil {
+			return err
+		}
+		if c.Missing = tables == 0; c.Missing {
+			return nil
+		}
+		if _, err := one(ctx, t, schemaVersion, nil, &c.Schema); err != nil || c.Schema == 0 {
+			return err
+		}
+		_, err := one(ctx, t, selectTip, nil, &c.Tip)
+		return err
+	})
+	return c, err
+}
+
+func (c *Condition) inspectEngine(ctx context.Context, t tx, d dialect) error {
+	if d == sqlite {
+		_, err := one(ctx, t, selectVersion, nil, &c.Version)
+		return err
+	}
+	c.Engine = "PostgreSQL"
+	var number int
+	var now int64
+	var fsync, fullPages, synchronous string
+	asked := time.Now()
+	if _, err := one(ctx, t, serverState, nil, &c.Version, &number, &c.MaxConns, &c.Replica, &now, &fsync, &fullPages, &synchronous); err != nil {
+		return err
+	}
+	answered := time.Now()
+	c.Skew = time.UnixMilli(now).Sub(asked.Add(answered.Sub(asked) / 2))
+	c.TooOld = number < minPostgres
+	for _, s := range []struct{ name, value string }{{"fsync", fsync}, {"full_page_writes", fullPages}, {"synchronous_commit", synchronous}} {
+		if s.value == "off" {
+			c.Unsafe = append(c.Unsafe, s.name+"=off")
+		}
+	}
+	return nil
+}
