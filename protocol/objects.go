@@ -77,12 +77,12 @@ const (
 
 // Settings are the rules of a room (§4.2). 0 = off.
 type Settings struct {
-	History       History `json:"history"`
-	Post          Post    `json:"post"`
-	SlowModeS     int64   `json:"slow_mode_s"`
-	Receipts      bool    `json:"receipts"`
-	SamplePerS    int64   `json:"sample_per_s"`
-	RetentionDays int64   `json:"retention_days"`
+	History       History `json:"history"`        // what members may read of the time before they joined
+	Post          Post    `json:"post"`           // who may send
+	SlowModeS     int64   `json:"slow_mode_s"`    // seconds between two messages of one user
+	Receipts      bool    `json:"receipts"`       // whether members see each other's cursors
+	SamplePerS    int64   `json:"sample_per_s"`   // events a second that a watcher of a live room is pushed
+	RetentionDays int64   `json:"retention_days"` // days that events are kept
 }
 
 // DefaultSettings are those of a room that was given none.
@@ -92,12 +92,12 @@ func DefaultSettings() Settings {
 
 // SettingsPatch merges into settings: absent keeps, null restores the default, a value replaces.
 type SettingsPatch struct {
-	History       Opt[History] `json:"history,omitzero"`
-	Post          Opt[Post]    `json:"post,omitzero"`
-	SlowModeS     Opt[int64]   `json:"slow_mode_s,omitzero"`
-	Receipts      Opt[bool]    `json:"receipts,omitzero"`
-	SamplePerS    Opt[int64]   `json:"sample_per_s,omitzero"`
-	RetentionDays Opt[int64]   `json:"retention_days,omitzero"`
+	History       Opt[History] `json:"history,omitzero"`        // what members may read of the time before they joined
+	Post          Opt[Post]    `json:"post,omitzero"`           // who may send
+	SlowModeS     Opt[int64]   `json:"slow_mode_s,omitzero"`    // seconds between two messages of one user
+	Receipts      Opt[bool]    `json:"receipts,omitzero"`       // whether members see each other's cursors
+	SamplePerS    Opt[int64]   `json:"sample_per_s,omitzero"`   // events a second that a watcher of a live room is pushed
+	RetentionDays Opt[int64]   `json:"retention_days,omitzero"` // days that events are kept
 }
 
 // Room is a room object (§4.2). CreatedBy is null for a back end; Data is null where there is none.
@@ -110,20 +110,20 @@ type Room struct {
 	Data      Raw      `json:"data"`
 	Settings  Settings `json:"settings"`
 	CreatedAt Time     `json:"created_at"`
-	CreatedBy *string  `json:"created_by"`
-	First     Seq      `json:"first"`    // the oldest seq that is kept
-	Head      Seq      `json:"head"`     // the newest seq
-	Messages  uint64   `json:"messages"` // the number n of the last message; it does not fall
+	CreatedBy *string  `json:"created_by"` // null for a back end
+	First     Seq      `json:"first"`      // the oldest seq that is kept
+	Head      Seq      `json:"head"`       // the newest seq
+	Messages  uint64   `json:"messages"`   // the number n of the last message; it does not fall
 }
 
 // Me is what a member's own entry of a room says (§4.2).
 type Me struct {
 	Role       Role   `json:"role"`
-	Read       Seq    `json:"read"`
-	Delivered  Seq    `json:"delivered"`
-	Unread     uint64 `json:"unread"`
-	Mentions   uint64 `json:"mentions"`
-	MutedUntil Time   `json:"muted_until,omitzero"`
+	Read       Seq    `json:"read"`                 // everything up to this seq was read
+	Delivered  Seq    `json:"delivered"`            // everything up to this seq has arrived
+	Unread     uint64 `json:"unread"`               // messages behind the read cursor
+	Mentions   uint64 `json:"mentions"`             // unread messages that name the user
+	MutedUntil Time   `json:"muted_until,omitzero"` // the user may not send until then
 	Notify     Notify `json:"notify"`
 	Pinned     bool   `json:"pinned"`
 	Archived   bool   `json:"archived"`
@@ -155,16 +155,16 @@ type Cursors struct {
 type Message struct {
 	Room        string     `json:"room"`
 	Seq         Seq        `json:"seq"`
-	Rev         Seq        `json:"rev"` // the seq of the last event that changed it
-	N           uint64     `json:"n"`
-	User        *string    `json:"user"`
+	Rev         Seq        `json:"rev"`  // the seq of the last event that changed it
+	N           uint64     `json:"n"`    // the running number of the message in its room
+	User        *string    `json:"user"` // who sent it; null for a back end
 	ClientID    string     `json:"client_id"`
 	Text        *string    `json:"text"`
 	Data        Raw        `json:"data"`
 	Attachments Raw        `json:"attachments"`
-	ReplyTo     Seq        `json:"reply_to,omitzero"`
-	Thread      Seq        `json:"thread,omitzero"`
-	Replies     uint64     `json:"replies"`
+	ReplyTo     Seq        `json:"reply_to,omitzero"` // the seq of the message that it answers
+	Thread      Seq        `json:"thread,omitzero"`   // the seq of the first message of its thread
+	Replies     uint64     `json:"replies"`           // how many messages its thread has, on a root
 	Mentions    []string   `json:"mentions"`
 	Reactions   []Reaction `json:"reactions"`
 	At          Time       `json:"at"`
@@ -191,16 +191,16 @@ type User struct {
 type Session struct {
 	Session   string `json:"session"`
 	Device    string `json:"device"`
-	Client    string `json:"client"`
+	Client    string `json:"client"` // free text about the program
 	CreatedAt Time   `json:"created_at"`
-	Current   bool   `json:"current"`
+	Current   bool   `json:"current"` // the session that asks
 }
 
 // Limits are the server's bounds, told in the reply to hello; 0 = unlimited.
 type Limits struct {
-	TextBytes         int64   `json:"text_bytes"`
-	FrameBytes        int64   `json:"frame_bytes"`
-	MessagesPerSecond float64 `json:"messages_per_second"`
-	Burst             int64   `json:"burst"`
-	Replay            int64   `json:"replay"`
+	TextBytes         int64   `json:"text_bytes"`          // of the text of a message
+	FrameBytes        int64   `json:"frame_bytes"`         // of one message of the client
+	MessagesPerSecond float64 `json:"messages_per_second"` // of one user, over all sessions
+	Burst             int64   `json:"burst"`               // messages of one user at once
+	Replay            int64   `json:"replay"`              // missed events of a room that are sent again
 }

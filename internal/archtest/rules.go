@@ -36,7 +36,8 @@ var layout = []row{
 	// The contract with clients, and what is written against it alone.
 	{pkg: "protocol", libs: "json", without: sockets + " " + files},
 	{pkg: "protocol/examples", imports: "protocol", libs: "json"},
-	{pkg: "protocol/gen", imports: "protocol", libs: "json"},
+	{pkg: "protocol/gen", imports: "protocol protocol/examples internal/openapi", libs: "json"},
+	{pkg: "docs"},
 	{pkg: "client", imports: "protocol", libs: "json gobwas"},
 
 	// The core and the contracts.
@@ -65,6 +66,7 @@ var layout = []row{
 		imports: "protocol internal/chat internal/delivery internal/gateway internal/auth",
 		libs:    "json",
 	},
+	{pkg: "internal/openapi", libs: "json"},
 	{pkg: "internal/config", libs: "kong yaml"},
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},

@@ -1,4 +1,5 @@
-// Command gen writes what is made from the types and tables of package protocol: the TypeScript types of the SDK, and the tables of docs/protocol.md.
+// Command gen writes what is made from the types and tables of package protocol: the TypeScript types of the SDK, the
+// OpenAPI document and the tables of docs/protocol.md.
 //
 //	go run ./protocol/gen           write what has changed
 //	go run ./protocol/gen -check    write nothing, and exit with 1 if anything would change
@@ -41,6 +42,7 @@ func run(check bool) error {
 		build func(old []byte) ([]byte, error)
 	}{
 		{"sdk/js/src/protocol.ts", func([]byte) ([]byte, error) { return typescript(src) }},
+		{"docs/openapi.json", func([]byte) ([]byte, error) { return openAPI(src) }},
 		{"docs/protocol.md", func(old []byte) ([]byte, error) { return replaceTables(old, tables(src)) }},
 	}
 	var stale []error

@@ -8,7 +8,9 @@ export type Attachment = Record<string, unknown>;
 
 /** Resume are the positions that a client has reached, and the epoch they belong to. */
 export interface Resume {
+  /** as an earlier hello told it */
   epoch: string;
+  /** the seq of the last event that the client has, by room; 0 is from the beginning */
   rooms: Record<string, number>;
 }
 
@@ -17,46 +19,64 @@ export type RoomsToAll = "all" | "none";
 
 /** HelloParams open a session (§3). */
 export interface HelloParams {
+  /** a token of the user */
   token: string;
+  /** this installation of a client: made once and kept */
   device: string;
+  /** free text about the program, for session lists */
   client?: string;
+  /** the positions reached before: the streams go on right after them */
   resume?: Resume;
+  /** which rooms are followed besides those of resume */
   rooms?: RoomsToAll;
 }
 
 /** Limits are the server's bounds, told in the reply to hello; 0 = unlimited. */
 export interface Limits {
+  /** of the text of a message */
   text_bytes: number;
+  /** of one message of the client */
   frame_bytes: number;
+  /** of one user, over all sessions */
   messages_per_second: number;
+  /** messages of one user at once */
   burst: number;
+  /** missed events of a room that are sent again */
   replay: number;
 }
 
 /** HelloResult is the reply to hello. */
 export interface HelloResult {
+  /** names this session, as in Parley-Session */
   session: string;
   user: string;
+  /** the life of the stored logs: positions of another one are void */
   epoch: string;
+  /** the node that serves the session */
   node: string;
   server_time: string;
+  /** silence after which the server sends a heartbeat */
   heartbeat_ms: number;
   limits: Limits;
+  /** the session ends then, unless it is refreshed */
   token_expires_at: string;
 }
 
 /** SessionRefreshParams bring a fresh token of the same user. */
 export interface SessionRefreshParams {
+  /** a token of the same user */
   token: string;
 }
 
 /** SessionRefreshResult tells the new end of the session. */
 export interface SessionRefreshResult {
+  /** the new end of the session */
   token_expires_at: string;
 }
 
 /** SessionListParams ask for the caller's sessions, or, from a back end, for those of User. */
 export interface SessionListParams {
+  /** whose sessions; from a back end only */
   user?: string;
 }
 
@@ -64,8 +84,10 @@ export interface SessionListParams {
 export interface Session {
   session: string;
   device: string;
+  /** free text about the program */
   client: string;
   created_at: string;
+  /** the session that asks */
   current: boolean;
 }
 
@@ -76,9 +98,13 @@ export interface SessionListResult {
 
 /** SessionRevokeParams name what to close: one session, a device, or all. User is for a back end. */
 export interface SessionRevokeParams {
+  /** one session */
   session?: string;
+  /** all sessions of a device */
   device?: string;
+  /** all sessions of the user */
   all?: boolean;
+  /** whose; from a back end only */
   user?: string;
 }
 
@@ -87,12 +113,15 @@ export type Empty = Record<string, never>;
 
 /** SessionTicketResult is a one-time ticket for an event stream. */
 export interface SessionTicketResult {
+  /** good once, in the URL of an event stream */
   ticket: string;
+  /** 30 s from now */
   expires_at: string;
 }
 
 /** UserGetParams name users. */
 export interface UserGetParams {
+  /** whose profiles */
   users: string[];
 }
 
@@ -111,9 +140,12 @@ export interface UsersResult {
 
 /** UserUpdateParams change one's own profile; from a back end, that of User, who exists from then on. */
 export interface UserUpdateParams {
+  /** whose profile; from a back end only */
   user?: string;
   name?: string | null;
+  /** an http or https URL */
   avatar?: string | null;
+  /** the application's own, any JSON */
   data?: unknown;
 }
 
@@ -124,6 +156,7 @@ export interface UserUpdateResult {
 
 /** UserSearchParams look for users by the beginning of their id or name. */
 export interface UserSearchParams {
+  /** how the id or the name begins */
   query: string;
   limit?: number;
 }
@@ -139,11 +172,17 @@ export type Post = "members" | "moderators";
 
 /** SettingsPatch merges into settings: absent keeps, null restores the default, a value replaces. */
 export interface SettingsPatch {
+  /** what members may read of the time before they joined */
   history?: History | null;
+  /** who may send */
   post?: Post | null;
+  /** seconds between two messages of one user */
   slow_mode_s?: number | null;
+  /** whether members see each other's cursors */
   receipts?: boolean | null;
+  /** events a second that a watcher of a live room is pushed */
   sample_per_s?: number | null;
+  /** days that events are kept */
   retention_days?: number | null;
 }
 
@@ -152,20 +191,31 @@ export interface RoomCreateParams {
   kind: Kind;
   name?: string;
   topic?: string;
+  /** an http or https URL */
   avatar?: string;
+  /** besides the caller; of a direct room exactly the other user */
   members?: string[];
+  /** the application's own, any JSON */
   data?: unknown;
+  /** those that differ from the defaults */
   settings?: SettingsPatch;
+  /** with it a repeat makes no second room */
   client_id?: string;
 }
 
 /** Settings are the rules of a room (§4.2). 0 = off. */
 export interface Settings {
+  /** what members may read of the time before they joined */
   history: History;
+  /** who may send */
   post: Post;
+  /** seconds between two messages of one user */
   slow_mode_s: number;
+  /** whether members see each other's cursors */
   receipts: boolean;
+  /** events a second that a watcher of a live room is pushed */
   sample_per_s: number;
+  /** days that events are kept */
   retention_days: number;
 }
 
@@ -179,6 +229,7 @@ export interface Room {
   data: unknown;
   settings: Settings;
   created_at: string;
+  /** null for a back end */
   created_by: string | null;
   /** the oldest seq that is kept */
   first: number;
@@ -191,6 +242,7 @@ export interface Room {
 /** RoomCreateResult is the room, new or as it was. */
 export interface RoomCreateResult {
   room: Room;
+  /** the room was there already */
   duplicate?: boolean;
 }
 
@@ -208,10 +260,15 @@ export type Notify = "all" | "mentions" | "none";
 /** Me is what a member's own entry of a room says (§4.2). */
 export interface Me {
   role: Role;
+  /** everything up to this seq was read */
   read: number;
+  /** everything up to this seq has arrived */
   delivered: number;
+  /** messages behind the read cursor */
   unread: number;
+  /** unread messages that name the user */
   mentions: number;
+  /** the user may not send until then */
   muted_until?: string;
   notify: Notify;
   pinned: boolean;
@@ -221,8 +278,10 @@ export interface Me {
 /** RoomGetResult is a room as the caller may see it; Me is absent for one who is no member. */
 export interface RoomGetResult {
   room: Room;
+  /** the entry of the caller, who is a member */
   me?: Me;
   members_count: number;
+  /** the snapshot holds every event up to it */
   head: number;
 }
 
@@ -231,8 +290,11 @@ export interface RoomUpdateParams {
   room: string;
   name?: string | null;
   topic?: string | null;
+  /** an http or https URL */
   avatar?: string | null;
+  /** the application's own, any JSON */
   data?: unknown;
+  /** merged into those of the room; null restores a default */
   settings?: SettingsPatch | null;
   client_id?: string;
 }
@@ -240,6 +302,7 @@ export interface RoomUpdateParams {
 /** RoomUpdateResult is the room after the change, and the event that made it. */
 export interface RoomUpdateResult {
   room: Room;
+  /** of the event that made it so */
   seq: number;
   duplicate?: boolean;
 }
@@ -252,16 +315,22 @@ export interface RoomEventParams {
 
 /** SeqResult is the answer of a method that makes one event. */
 export interface SeqResult {
+  /** of the event that made it so */
   seq: number;
+  /** it was so already */
   duplicate?: boolean;
 }
 
 /** RoomListParams ask for the inbox. */
 export interface RoomListParams {
+  /** the token of an earlier list: only what has changed since */
   since?: string;
+  /** only rooms of these kinds */
   kinds?: Kind[];
+  /** only rooms that are archived, or only others; absent: all */
   archived?: boolean;
   limit?: number;
+  /** from the page before */
   page?: string;
 }
 
@@ -278,14 +347,19 @@ export interface Message {
   seq: number;
   /** the seq of the last event that changed it */
   rev: number;
+  /** the running number of the message in its room */
   n: number;
+  /** who sent it; null for a back end */
   user: string | null;
   client_id: string;
   text: string | null;
   data: unknown;
   attachments: Attachment[] | null;
+  /** the seq of the message that it answers */
   reply_to?: number;
+  /** the seq of the first message of its thread */
   thread?: number;
+  /** how many messages its thread has, on a root */
   replies: number;
   mentions: string[];
   reactions: Reaction[];
@@ -297,35 +371,44 @@ export interface Message {
 /** InboxEntry is one room of the inbox. */
 export interface InboxEntry {
   room: Room;
+  /** the snapshot holds every event up to it */
   head: number;
   me: Me;
+  /** the newest message, unless there is none */
   last_message?: Message;
 }
 
 /** RoomListResult is one page of the inbox. */
 export interface RoomListResult {
   rooms: InboxEntry[];
+  /** rooms that the user has left since */
   removed: string[];
+  /** for since, the next time; the same on every page */
   token: string;
+  /** there is a further page */
   page?: string;
 }
 
 /** RoomBrowseParams look for channels. */
 export interface RoomBrowseParams {
+  /** how a word of the name begins; empty: all channels */
   query?: string;
   limit?: number;
+  /** from the page before */
   page?: string;
 }
 
 /** RoomBrowseResult is one page of channels. */
 export interface RoomBrowseResult {
   rooms: Room[];
+  /** there is a further page */
   page?: string;
 }
 
 /** RoomJoinResult is the room joined, one's entry in it and the event. */
 export interface RoomJoinResult {
   room: Room;
+  /** of one's member.joined */
   seq: number;
   me: Me;
   duplicate?: boolean;
@@ -334,6 +417,7 @@ export interface RoomJoinResult {
 /** MemberAddParams add users to a room. */
 export interface MemberAddParams {
   room: string;
+  /** who becomes a member */
   users: string[];
   client_id?: string;
 }
@@ -341,6 +425,7 @@ export interface MemberAddParams {
 /** MemberAddResult names those who were not members before. */
 export interface MemberAddResult {
   seq: number;
+  /** who was no member before */
   added: string[];
   duplicate?: boolean;
 }
@@ -357,6 +442,7 @@ export interface MemberUpdateParams {
   room: string;
   user: string;
   role?: Role;
+  /** until when the member may not send; null ends a mute */
   muted_until?: string | null;
   client_id?: string;
 }
@@ -365,6 +451,7 @@ export interface MemberUpdateParams {
 export interface MemberBanParams {
   room: string;
   user: string;
+  /** kept for moderators */
   reason?: string;
   client_id?: string;
 }
@@ -373,6 +460,7 @@ export interface MemberBanParams {
 export interface PageParams {
   room: string;
   limit?: number;
+  /** from the page before */
   page?: string;
 }
 
@@ -387,13 +475,16 @@ export interface Member {
 /** MemberListResult is one page of members. */
 export interface MemberListResult {
   members: Member[];
+  /** the snapshot holds every event up to it */
   head: number;
+  /** there is a further page */
   page?: string;
 }
 
 /** MemberSettingsParams change one's own entry; no event. */
 export interface MemberSettingsParams {
   room: string;
+  /** of what one wants to be told when away */
   notify?: Notify;
   pinned?: boolean;
   archived?: boolean;
@@ -402,40 +493,55 @@ export interface MemberSettingsParams {
 /** RoomSubscribeParams follow a room, from After or from now. */
 export interface RoomSubscribeParams {
   room: string;
+  /** the last seq that the client has; absent: from now on */
   after?: number;
 }
 
 /** HeadResult is the head of a room. */
 export interface HeadResult {
+  /** the newest seq of the room */
   head: number;
 }
 
 /** MessageSendParams send a message. */
 export interface MessageSendParams {
   room: string;
+  /** made once for each message: a repeat is answered with the first result */
   client_id: string;
+  /** kept byte for byte; at most 8 KiB of UTF-8 */
   text?: string;
+  /** the application's own, any JSON of at most 16 KiB */
   data?: unknown;
+  /** objects of the application's own */
   attachments?: Attachment[];
+  /** the seq of a message of the room */
   reply_to?: number;
+  /** users who are told, if they are members */
   mentions?: string[];
 }
 
 /** MessageSendResult means: durable (promise 1). */
 export interface MessageSendResult {
   room: string;
+  /** the message's place in the log of the room */
   seq: number;
+  /** the running number of the message in the room */
   n: number;
   at: string;
+  /** it was sent before: this is the first result */
   duplicate?: boolean;
 }
 
 /** MessageEditParams change one's own message; absent = unchanged, null = removed. */
 export interface MessageEditParams {
   room: string;
+  /** of the message */
   seq: number;
+  /** at most 8 KiB of UTF-8 */
   text?: string | null;
+  /** the application's own, any JSON of at most 16 KiB */
   data?: unknown;
+  /** objects of the application's own */
   attachments?: Attachment[] | null;
   client_id?: string;
 }
@@ -443,6 +549,7 @@ export interface MessageEditParams {
 /** MessageParams name a message: message.delete. */
 export interface MessageParams {
   room: string;
+  /** of the message */
   seq: number;
   client_id?: string;
 }
@@ -450,7 +557,9 @@ export interface MessageParams {
 /** ReactionParams set or take back a reaction. */
 export interface ReactionParams {
   room: string;
+  /** of the message */
   seq: number;
+  /** 1–32 bytes of UTF-8 */
   emoji: string;
   client_id?: string;
 }
@@ -458,38 +567,50 @@ export interface ReactionParams {
 /** MessageListParams ask for messages around a position; at most one of before, after, around. */
 export interface MessageListParams {
   room: string;
+  /** messages with a smaller seq */
   before?: number;
+  /** messages with a larger seq */
   after?: number;
+  /** messages on either side of this seq, with its own */
   around?: number;
   limit?: number;
+  /** only replies below this message */
   thread?: number;
 }
 
 /** MessageListResult are messages as they stand at Head, ascending. */
 export interface MessageListResult {
   messages: Message[];
+  /** there are more in the direction asked */
   more: boolean;
+  /** the snapshot holds every event up to it */
   head: number;
 }
 
 /** MessageSearchParams look for words. */
 export interface MessageSearchParams {
+  /** all words must occur; "…" is a phrase, word* a prefix */
   query: string;
+  /** only in this room; absent: in the 200 most recent ones */
   room?: string;
   limit?: number;
+  /** from the page before */
   page?: string;
 }
 
 /** MessageSearchResult are the messages found, newest first. */
 export interface MessageSearchResult {
   messages: Message[];
+  /** there is a further page */
   page?: string;
+  /** not everything could be looked at */
   partial?: boolean;
 }
 
 /** EventListParams read the log. */
 export interface EventListParams {
   room: string;
+  /** events with a larger seq; 0 is from the beginning */
   after: number;
   limit?: number;
 }
@@ -497,17 +618,20 @@ export interface EventListParams {
 /** EventListResult are events exactly as they are pushed. */
 export interface EventListResult {
   events: RoomEvent[];
+  /** the newest seq of the room */
   head: number;
 }
 
 /** ReceiptDeliveredParams move delivered cursors, all or none. */
 export interface ReceiptDeliveredParams {
+  /** up to which seq everything has arrived, by room */
   cursors: Record<string, number>;
 }
 
 /** ReceiptReadParams move one read cursor. */
 export interface ReceiptReadParams {
   room: string;
+  /** up to which everything was read */
   seq: number;
 }
 
@@ -528,7 +652,9 @@ export interface Cursors {
 /** ReceiptListResult is one page of members' cursors. */
 export interface ReceiptListResult {
   members: Cursors[];
+  /** the snapshot holds every event up to it */
   head: number;
+  /** there is a further page */
   page?: string;
 }
 
@@ -542,13 +668,16 @@ export interface PresenceSetParams {
 
 /** PresenceParams name the users of a subscription. */
 export interface PresenceParams {
+  /** whom it is about */
   users: string[];
 }
 
 /** UserPresence is how one user is seen. */
 export interface UserPresence {
   user: string;
+  /** never invisible: that is seen as offline */
   status: Status;
+  /** when the user was last online */
   last_seen?: string;
 }
 
