@@ -203,6 +203,8 @@ func (a *App) registerDelivery(m *metrics) {
 	m.gauge("fanout_backlog_bytes_limit", "Bound of parley_fanout_backlog_bytes: what comes then is read from the store in its turn.", func() int { return a.hub.Stats().BacklogMost })
 	m.gauge("fanout_rooms_waiting", "Rooms that wait for a worker; parley_rooms_followed is the bound.", func() int { return a.hub.Stats().Fanning })
 	m.counter("fanout_events_total", "Events fanned out on this node.", func() uint64 { return a.hub.Stats().Events })
+	m.counter("fanout_gathered_total", "Fan-outs in crowded rooms of several events that had gathered.", func() uint64 { return a.hub.Stats().Gathered })
+	m.counter("skipped_events_total", "Events left out in sampled rooms, counted once for all who watch.", func() uint64 { return a.hub.Stats().Skipped })
 	m.gauge("catchup_waiting", "Sessions that wait to be caught up; parley_sessions is the bound.", func() int { return a.hub.Stats().Lagging })
 	m.gauge("catchup_reads", "Reads of the store under way for sessions that catch up and for holes.", func() int { return a.hub.Stats().Reads })
 	m.gauge("catchup_reads_limit", "Bound of parley_catchup_reads: who comes then waits.", func() int { return a.hub.Stats().ReadsMost })

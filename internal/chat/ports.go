@@ -111,6 +111,8 @@ type Place struct {
 	Head      protocol.Seq
 	JoinedSeq protocol.Seq
 	From      protocol.Seq // the first seq that the member may see
+
+	SamplePerS int64 // settings.sample_per_s of a live room as of Head; 0: every event is pushed
 }
 
 // Position is a place in the order of commits: "everything that changed since". Opaque outside the store.

@@ -160,16 +160,25 @@ func (f *Follower) stepIn(r *room) step {
 		return step{lag: l, announce: true}
 	}
 	missed := max(l.pos, l.known+1) // what was missed up to known has been judged when it was let in
+	s := r.sampled()
 	switch {
+	case r.fanning(): // it is live once those are that have been offered what is on its way
+		r.more.ahead = append(r.more.ahead, f.index)
+	case !l.probation.IsZero():
+		if s == nil || !h.now().Before(l.probation) {
+			f.goLive(r)
+		}
 	case l.pos > r.next || l.reset && l.known >= r.next: // this node is behind what the session has seen
 		m := r.busy()
 		m.ahead = append(m.ahead, f.index)
 		h.arrive(r, &arrival{kind: arrivedHead, seq: max(l.pos-1, l.known)})
+	case l.pos == r.next && !l.reset:
+		f.reach(r, l)
+	case s != nil && !l.reset && int(r.next-l.pos) > l.replayable(s, h.now()):
+		f.skip(r, l)
 	case l.reset || r.next > missed+h.replay:
 		h.counters.resets.Add(1)
 		f.push(r.id, h.push(protocol.SignalReset, r.id, "", protocol.ResetData{Head: r.next - 1}))
-		f.goLive(r)
-	case l.pos == r.next:
 		f.goLive(r)
 	default:
 		return step{lag: l, from: l.pos, until: r.next, erasures: r.erasures}
@@ -233,8 +242,11 @@ func (c catchUp) replayBatch(r *room, s step, b *Batch, of []*entry) (fits, on b
 	h, f := c.hub, c.f
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f.behindIn(r) != s.lag || s.lag.pos != of[0].seq || r.erasures != s.erasures {
+	if f.behindIn(r) != s.lag || s.lag.pos != of[0].seq || r.erasures != s.erasures || r.fanning() {
 		return true, false // out of the room, or read anew
+	}
+	if sampler := r.sampled(); sampler != nil && len(of) > s.lag.replayable(sampler, h.now()) {
+		return true, false // the room has been pushed too much meanwhile
 	}
 	if !f.sink.Offer(b) {
 		h.counters.refused.Add(1)
@@ -242,10 +254,11 @@ func (c catchUp) replayBatch(r *room, s step, b *Batch, of []*entry) (fits, on b
 	}
 	h.counters.replayed.Add(uint64(len(of)))
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	s.lag.pos = of[len(of)-1].seq + 1
+	f.mu.Unlock()
+	s.lag.replayed += len(of)
 	if s.lag.pos == r.next {
-		f.clearLag(r)
+		f.reach(r, s.lag)
 	}
 	return true, true
 }

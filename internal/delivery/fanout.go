@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
@@ -25,6 +26,9 @@ func (h *Hub) work() {
 		if r == nil {
 			return
 		}
+		if h.putOff(r) {
+			continue
+		}
 		p.over(r)
 		if !r.rest() {
 			h.queue.push(r) // behind the rooms that wait
@@ -34,6 +38,9 @@ func (h *Hub) work() {
 
 func (p *pass) over(r *room) {
 	p.room = r
+	if pace := r.pace.Load(); pace != nil {
+		pace.urgent.Store(false) // before what has arrived is taken: what comes after is urgent again
+	}
 	arrived := r.take()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,6 +136,10 @@ func (p *pass) out(e *entry) {
 	if r.more != nil {
 		delete(r.more.early, e.seq)
 	}
+	if e.sample != nil {
+		p.flush() // what came before is under the old setting
+		r.setSample(*e.sample, e.seq)
+	}
 	if e.change != nil {
 		r.changed = e.seq
 		if len(e.change.joined) > 0 {
@@ -138,7 +149,7 @@ func (p *pass) out(e *entry) {
 	}
 	p.run = append(p.run, e)
 	r.next = e.seq + 1
-	if e.change != nil && (e.change.deleted || len(e.change.left) > 0) {
+	if e.change.shutsOut() {
 		p.flush()
 		p.leave(e.seq, e.change)
 	}
@@ -150,22 +161,36 @@ func (p *pass) out(e *entry) {
 	e.change = nil // it has been applied: who keeps the event keeps its frame, and not the names of all who joined
 }
 
-// flush offers what is in run to everyone in the room.
+// flush offers what is in run to everyone in the room; of a sampled room what is chosen of it.
 func (p *pass) flush() {
 	if len(p.run) == 0 {
 		return
 	}
-	p.hub.recent.keep(p.room, p.run)
-	p.hub.counters.events.Add(uint64(len(p.run)))
-	if !p.room.empty() {
-		p.hub.batches(p.run, func(b *Batch, of []*entry) bool {
-			p.offer(p.room.followers, b, of[0].seq)
-			if p.room.more != nil {
-				p.offer(p.room.more.watchers, b, of[0].seq)
+	h, r := p.hub, p.room
+	h.recent.keep(r, p.run)
+	h.counters.events.Add(uint64(len(p.run)))
+	if r.size() > 0 {
+		run, events := p.run, len(p.run)
+		if s := r.sampled(); s != nil {
+			run, events = s.choose(r.id, run, h.now())
+			h.counters.skipped.Add(uint64(len(p.run) - events))
+		}
+		h.batches(run, func(b *Batch, of []*entry) bool {
+			s := stretchOf(of)
+			p.offer(&r.followers, b, &s)
+			if r.more != nil {
+				p.offer(&r.more.watchers, b, &s)
 			}
 			return true
 		})
-		p.hub.observe(p.hub.fannedOut(p.run[0]))
+		if pace := r.pace.Load(); pace != nil {
+			pace.last = h.now()
+			if pace.gather > 0 && len(p.run) > 1 {
+				h.counters.gathered.Add(1)
+			}
+			pace.sampler.spend(pace.last, events)
+		}
+		h.observe(h.fannedOut(p.run[0]))
 	}
 	clear(p.run)
 	p.run = p.run[:0]
@@ -184,18 +209,48 @@ func (h *Hub) fannedOut(first *entry) FanOut {
 	return f
 }
 
-// offer is the hot loop: one batch, every session.
-func (p *pass) offer(sessions []uint32, b *Batch, first protocol.Seq) {
-	for _, i := range sessions {
-		f := p.hub.followers.get(i)
-		if f.behind.Load() != 0 && f.behindIn(p.room) != nil {
-			continue
+// atOnce is how many sessions are offered a batch before others get at the room and at the processor.
+const atOnce = 256
+
+// offer is the hot loop: one batch, every session of one list.
+func (p *pass) offer(sessions *[]uint32, b *Batch, s *stretch) {
+	r := p.room
+	if len(*sessions) <= atOnce {
+		for _, i := range *sessions {
+			p.offerOne(i, b, s)
 		}
-		drained := f.drained.Load()
-		if !f.sink.Offer(b) {
-			p.hub.counters.refused.Add(1)
-			f.fallBehind(p.room, first, drained)
+		return
+	}
+	f := &fan{list: sessions}
+	r.busy().fan = f
+	for f.done < len(*sessions) {
+		for range min(atOnce, len(*sessions)-f.done) {
+			p.offerOne((*sessions)[f.done], b, s)
+			f.done++
 		}
+		r.mu.Unlock()
+		runtime.Gosched()
+		r.mu.Lock()
+	}
+	r.more.fan = nil
+}
+
+func (p *pass) offerOne(i uint32, b *Batch, s *stretch) {
+	f := p.hub.followers.get(i)
+	if f.behind.Load() != 0 {
+		if l := f.behindIn(p.room); l != nil {
+			p.serveProbation(f, l, b, s)
+			return
+		}
+	}
+	p.offerTo(f, b, s)
+}
+
+func (p *pass) offerTo(f *Follower, b *Batch, s *stretch) {
+	drained := f.drained.Load()
+	if !f.sink.Offer(b) {
+		p.hub.counters.refused.Add(1)
+		f.fallBehind(p.room, s.first, drained)
 	}
 }
 
@@ -217,10 +272,15 @@ func (p *pass) finish(before protocol.Seq) {
 		}
 		if r.hole() && !m.filling {
 			m.filling = true
-			h.fillAfter(r, patience)
+			wait := patience
+			if pace := r.pace.Load(); pace != nil {
+				wait += pace.every() // what came early may have to wait for its predecessors so long
+			}
+			h.fillAfter(r, wait)
 		}
 	}
 	r.settle()
+	r.adjust()
 }
 
 // fillAfter reads the room's hole from the Source unless it closes by itself before.

@@ -35,7 +35,7 @@ func (f *Follower) join(r *room, seq protocol.Seq) bool {
 		if !r.promote(f.index) {
 			return false // let in by a place from before the user left, and being looked up again: if that puts it out, this is news
 		}
-		if l == nil {
+		if l == nil || !l.probation.IsZero() {
 			l = &lag{pos: seq}
 			f.setLag(r, l)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-im/parley/protocol"
 )
@@ -44,6 +45,11 @@ type lag struct {
 	announce bool         // room.added comes first
 	reset    bool         // the position is no good: reset comes next
 	held     bool         // the reply to room.subscribe comes first
+
+	// In a sampled room; only under the room's lock.
+	replayed  int       // events that the session was replayed
+	probation time.Time // it has come to next, and until then is pushed what the others are as far as left goes; zero: it has not
+	left      int
 }
 
 type heldPush struct {

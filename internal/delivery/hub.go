@@ -16,7 +16,7 @@ import (
 
 // The locks of this package, by rank: one that holds a lock takes only locks of a higher number.
 //
-//	1  room.mu                      one room: its order, its sessions; held for a whole fan-out, never for a read of the store
+//	1  room.mu                      one room: its order, its sessions; held while a batch is offered to 256 sessions, never for a read of the store
 //	2  Follower.mu, userShard.mu    one session; who is here
 //	3  receipts.mu, typing.mu
 //	4  roomShard.mu                 the table of rooms
@@ -229,11 +229,12 @@ func (h *Hub) Applied(ctx context.Context, room string, seq protocol.Seq) error 
 	if r.next == 0 { // nobody is in, and whoever is let in is looked up after this
 		r.changed = max(r.changed, seq)
 	}
-	if r.dead || r.next == 0 || r.next > seq {
+	if r.dead || r.next == 0 || r.next > seq && !r.fanning() {
 		r.mu.Unlock()
 		return nil
 	}
 	m, w := r.busy(), waiter{seq, make(chan struct{})}
+	h.hurry(r)
 	m.waiting = append(m.waiting, w)
 	r.mu.Unlock()
 	select {
@@ -289,7 +290,7 @@ type FanOut struct {
 
 // counters count since the start.
 type counters struct {
-	events, refused, resets, fills, replayed atomic.Uint64
+	events, refused, resets, fills, replayed, skipped, gathered atomic.Uint64
 }
 
 // Stats is what a Hub is doing and has done.
@@ -310,6 +311,8 @@ type Stats struct {
 	Resets      uint64 // sessions told `reset`
 	Fills       uint64 // holes read from the Source
 	Replayed    uint64 // events replayed to sessions
+	Skipped     uint64 // events left out for a room's watchers, counted once for all of them, or for one that missed them
+	Gathered    uint64 // fan-outs of crowded rooms with several events, for which each session was written to once
 }
 
 // Stats is what the Hub is doing now.
@@ -323,6 +326,7 @@ func (h *Hub) Stats() Stats {
 		Healthy: h.live == nil || h.position.healthy(),
 		Events:  h.counters.events.Load(), Refused: h.counters.refused.Load(), Resets: h.counters.resets.Load(),
 		Fills: h.counters.fills.Load(), Replayed: h.counters.replayed.Load(),
+		Skipped: h.counters.skipped.Load(), Gathered: h.counters.gathered.Load(),
 	}
 }
 
@@ -342,9 +346,12 @@ func (h *Hub) batches(run []*entry, fn func(b *Batch, of []*entry) bool) {
 				frames = append(append(frames, '\n'), e.frame...)
 			}
 		}
-		if !fn(&Batch{Frames: frames, Wire: h.wire(frames)}, run[:n]) {
+		if !fn(h.batch(frames), run[:n]) {
 			return
 		}
 		run = run[n:]
 	}
 }
+
+// batch is frames as they are offered.
+func (h *Hub) batch(frames []byte) *Batch { return &Batch{Frames: frames, Wire: h.wire(frames)} }

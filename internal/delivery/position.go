@@ -167,7 +167,7 @@ func (p *position) compare(ctx context.Context, n int) error {
 			continue
 		}
 		r.mu.Lock()
-		if !r.empty() {
+		if r.size() > 0 {
 			followed = append(followed, headed{r, r.next})
 		} else if r.idle++; r.idle >= idleRounds {
 			idle = append(idle, r)
@@ -228,7 +228,7 @@ func (p *position) unbind(ctx context.Context, rooms []*room) error {
 	var back []headed
 	for _, r := range rooms {
 		r.mu.Lock()
-		if r.empty() {
+		if r.size() == 0 && !r.fanning() {
 			h.rooms.remove(r)
 			h.recent.drop(r)
 			r.dead = true

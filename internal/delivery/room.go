@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/protocol"
 )
@@ -18,6 +20,7 @@ type room struct {
 	chain uint32 // the next room of its bucket in the table; under the lock of the table's shard
 
 	arrivals atomic.Pointer[arrival] // newest first, ending in nil; nil: nobody works on the room; see arrive
+	pace     atomic.Pointer[pace]    // nil: the worker comes at once; set under mu
 
 	mu        sync.Mutex   // rank 1
 	next      protocol.Seq // the seq that goes out next; 0: not placed yet
@@ -38,6 +41,13 @@ type more struct {
 	filling  bool                    // a fill is due or under way, and will arrive
 	ahead    []uint32                // sessions whose position is above next: their catch-up goes on when next moves
 	waiting  []waiter                // who waits for an event to be applied
+	fan      *fan                    // a fan-out is under way that lets go of the room's lock now and then
+}
+
+// fan is how far a fan-out has come in a list of sessions: those before done have been offered the batch.
+type fan struct {
+	list *[]uint32
+	done int
 }
 
 type waiter struct {
@@ -50,9 +60,13 @@ type entry struct {
 	seq    protocol.Seq
 	frame  []byte
 	change *change // nil for most
+	sample *int64  // room.updated: settings.sample_per_s from here on; nil where the settings stay
 	erases bool    // message.deleted: no earlier content may be served from memory
 	origin Origin
 	since  time.Time // when the commit was told; zero for what was not committed here
+
+	message bool         // message.created: in a sampled room the first to be left out
+	through protocol.Seq // it is no event: its frame stands for those from seq to here, which are left out
 
 	room         *room // of the ring; these three under recent.mu
 	older, newer *entry
@@ -65,11 +79,20 @@ type change struct {
 	deleted      bool // the room itself is gone
 }
 
+// shutsOut reports whether somebody may no longer see the room.
+func (c *change) shutsOut() bool { return c != nil && (c.deleted || len(c.left) > 0) }
+
 func newEntry(e *chat.Event) *entry {
 	n := &entry{
 		seq:    e.Seq,
 		frame:  protocol.AppendEvent(make([]byte, 0, len(e.Data)+192), &e.Event),
-		erases: e.Name == protocol.MessageDeleted,
+		erases: e.Name == protocol.MessageDeleted, message: e.Name == protocol.MessageCreated,
+	}
+	if e.Name == protocol.RoomUpdated {
+		var d protocol.RoomUpdatedData
+		if err := json.Unmarshal(e.Data, &d); err == nil && d.Settings != nil {
+			n.sample = &d.Settings.SamplePerS
+		}
 	}
 	if len(e.Joined) > 0 || len(e.Left) > 0 || e.Name == protocol.RoomDeleted {
 		n.change = &change{joined: e.Joined, left: e.Left, reason: e.Reason, deleted: e.Name == protocol.RoomDeleted}
@@ -124,6 +147,9 @@ func (h *Hub) arriveEvent(r *room, e *entry) {
 		return
 	}
 	h.arrive(r, &arrival{kind: arrivedEvent, seq: e.seq, entry: e})
+	if e.erases || e.change.shutsOut() {
+		h.hurry(r)
+	}
 }
 
 // take is everything that has arrived, oldest first. The caller is the room's worker until rest says true.
@@ -152,7 +178,7 @@ func (r *room) busy() *more {
 // settle lets go of what an idle room does without.
 func (r *room) settle() {
 	m := r.more
-	if m != nil && len(m.watchers) == 0 && len(m.early) == 0 && m.heard < r.next && !m.filling && len(m.ahead) == 0 && len(m.waiting) == 0 {
+	if m != nil && len(m.watchers) == 0 && len(m.early) == 0 && m.heard < r.next && !m.filling && len(m.ahead) == 0 && len(m.waiting) == 0 && m.fan == nil {
 		r.more = nil
 	}
 }
@@ -162,10 +188,17 @@ func (r *room) hole() bool {
 	return r.more != nil && r.next != 0 && (r.more.heard >= r.next || len(r.more.early) > 0)
 }
 
-// empty reports that no session is here.
-func (r *room) empty() bool {
-	return len(r.followers) == 0 && (r.more == nil || len(r.more.watchers) == 0)
+// size is how many sessions are here.
+func (r *room) size() int {
+	n := len(r.followers)
+	if r.more != nil {
+		n += len(r.more.watchers)
+	}
+	return n
 }
+
+// fanning reports that a fan-out is under way: until it ends, nobody becomes live.
+func (r *room) fanning() bool { return r.more != nil && r.more.fan != nil }
 
 // add lets a session in, as a member's or a watcher's.
 func (r *room) add(session uint32, member bool) {
@@ -180,11 +213,24 @@ func (r *room) add(session uint32, member bool) {
 
 // remove takes a session out.
 func (r *room) remove(session uint32) {
-	if list, ok := without(r.followers, session); ok {
-		r.followers = list
-	} else if r.more != nil {
-		r.more.watchers, _ = without(r.more.watchers, session)
+	if !r.takeFrom(&r.followers, session) && r.more != nil {
+		r.takeFrom(&r.more.watchers, session)
 	}
+}
+
+// takeFrom takes a session out of one of the lists; false if it was not in it. Where a fan-out is under way, those that it has come to stay before the
+// others.
+func (r *room) takeFrom(list *[]uint32, session uint32) bool {
+	if r.fanning() && r.more.fan.list == list {
+		done := &r.more.fan.done
+		if at := slices.Index((*list)[:*done], session); at >= 0 {
+			*done--
+			(*list)[at], (*list)[*done] = (*list)[*done], session
+		}
+	}
+	shorter, ok := without(*list, session)
+	*list = shorter
+	return ok
 }
 
 // clear takes everyone out and returns them.
@@ -203,9 +249,8 @@ func (r *room) promote(session uint32) bool {
 	if r.more == nil {
 		return false
 	}
-	list, ok := without(r.more.watchers, session)
+	ok := r.takeFrom(&r.more.watchers, session)
 	if ok {
-		r.more.watchers = list
 		r.followers = append(r.followers, session)
 	}
 	return ok

@@ -80,6 +80,5 @@ func (h *Hub) removed(room string, reason protocol.LeaveReason) *Batch {
 
 // push encodes a signal.
 func (h *Hub) push(name protocol.Name, room, user string, data any) *Batch {
-	frame := protocol.AppendSignal(nil, name, room, user, data)
-	return &Batch{Frames: frame, Wire: h.wire(frame)}
+	return h.batch(protocol.AppendSignal(nil, name, room, user, data))
 }

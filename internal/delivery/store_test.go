@@ -123,7 +123,7 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 		if l == nil || !l.sees(user) || all && (!l.members[user].in || l.room.Kind == protocol.Live) {
 			continue
 		}
-		p := chat.Place{Room: id, Kind: l.room.Kind, Head: l.head(), From: l.first}
+		p := chat.Place{Room: id, Kind: l.room.Kind, Head: l.head(), From: l.first, SamplePerS: l.room.Settings.SamplePerS}
 		if m := l.members[user]; m.in {
 			p.JoinedSeq = m.joined
 			if l.sinceJoin {
@@ -297,6 +297,16 @@ func (s *store) erase(room string, target protocol.Seq) (*chat.Event, error) {
 		l.redacted[target] = l.redacted[target] || ok
 		e.Target, e.Data = target, data(protocol.MessageDeletedData{Target: target})
 		return ok
+	})
+}
+
+// sample gives a room another settings.sample_per_s.
+func (s *store) sample(room string, perSecond int64) (*chat.Event, error) {
+	return s.append(room, protocol.RoomUpdated, "", func(l *logged, e *chat.Event) bool {
+		l.room.Settings.SamplePerS = perSecond
+		settings := l.room.Settings
+		e.Data = data(protocol.RoomUpdatedData{Settings: &settings})
+		return true
 	})
 }
 

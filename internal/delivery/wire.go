@@ -18,7 +18,7 @@ import (
 type kind byte
 
 const (
-	kindEvent    kind = 1 + iota // to the room: seq, bits, reason, joined, left, and the rest is the frame; none if it would be too large for the broker
+	kindEvent    kind = 1 + iota // to the room: seq, bits, sample_per_s if a bit says so, reason, joined, left, and the rest is the frame; none if it would be too large for the broker
 	kindReceipts                 // to the room: whether private, and rows to the end: user, session, delivered, read
 	kindTyping                   // to the room: user, whether active
 	kindNews                     // to everyone: its number, room, seq, reason, joined, left
@@ -29,6 +29,8 @@ const (
 const (
 	bitErases = 1 << iota
 	bitDeleted
+	bitMessage
+	bitSample // a number follows the bits: settings.sample_per_s
 )
 
 // envelope begins a message, with room for a body of about size bytes.
@@ -70,7 +72,15 @@ func appendEvent(b []byte, e *entry) []byte {
 	if c.deleted {
 		bits |= bitDeleted
 	}
-	b = appendString(append(b, bits), string(c.reason))
+	if e.message {
+		bits |= bitMessage
+	}
+	if e.sample != nil {
+		b = binary.AppendUvarint(append(b, bits|bitSample), uint64(*e.sample))
+	} else {
+		b = append(b, bits)
+	}
+	b = appendString(b, string(c.reason))
 	b = appendList(appendList(b, c.joined), c.left)
 	return append(b, e.frame...)
 }
@@ -161,6 +171,11 @@ func (r *reader) list() []string {
 func (r *reader) event() *entry {
 	e := &entry{seq: r.number()}
 	bits := r.byte()
+	if bits&bitSample != 0 {
+		sample := int64(min(r.number(), protocol.MaxSamplePerS))
+		e.sample = &sample
+	}
+	e.message = bits&bitMessage != 0
 	c := change{reason: protocol.LeaveReason(r.string()), joined: r.list(), left: r.list(), deleted: bits&bitDeleted != 0}
 	if len(c.joined) > 0 || len(c.left) > 0 || c.deleted {
 		e.change = &c

@@ -18,6 +18,8 @@ func TestEventsSurviveTheWire(t *testing.T) {
 		{seq: 7, frame: []byte(`{}`), change: &change{joined: []string{"alice", "bob"}}},
 		{seq: 8, frame: []byte(`{}`), change: &change{left: []string{"alice"}, reason: protocol.ReasonBanned}},
 		{seq: 9, frame: []byte(`{}`), change: &change{deleted: true}},
+		{seq: 10, frame: []byte(`{}`), message: true},
+		{seq: 11, frame: []byte(`{}`), sample: new(int64)},
 	} {
 		r := reader{rest: appendEvent(nil, want)}
 		if diff := cmp.Diff(want, r.event(), cmp.AllowUnexported(entry{}, change{})); diff != "" {

@@ -40,6 +40,9 @@ func placeOf(sc *chat.Scene) chat.Place {
 	if sc.Me != nil && sc.Me.State == chat.IsMember {
 		p.JoinedSeq = sc.Me.JoinedSeq
 	}
+	if p.Kind == protocol.Live {
+		p.SamplePerS = sc.Room.Settings.SamplePerS
+	}
 	return p
 }
 

@@ -22,7 +22,8 @@ func testPlaces(f *fixture) {
 	later := f.roomWith(protocol.RoomCreateParams{Kind: protocol.Group, Settings: sinceJoin}, "ann")
 	f.send(later, "ann", "before")
 	f.add(later, "ann", "bob")
-	live, liveMember := f.room(protocol.Live, "ann"), f.room(protocol.Live, "ann", "bob")
+	sampled := &protocol.SettingsPatch{SamplePerS: protocol.Some(int64(10))}
+	live, liveMember := f.roomWith(protocol.RoomCreateParams{Kind: protocol.Live, Settings: sampled}, "ann"), f.room(protocol.Live, "ann", "bob")
 	open, closed := f.room(protocol.Channel, "ann"), f.roomWith(protocol.RoomCreateParams{Kind: protocol.Channel, Settings: sinceJoin}, "ann")
 	banned, bannedLive := f.room(protocol.Channel, "ann"), f.room(protocol.Live, "ann")
 	for _, room := range []string{banned, bannedLive} {
@@ -40,7 +41,7 @@ func testPlaces(f *fixture) {
 	}
 	watched := chat.Place{Room: liveMember, Kind: protocol.Live, Head: 1, JoinedSeq: 1, From: 1}
 	visitor := []chat.Place{
-		{Room: live, Kind: protocol.Live, Head: 1, From: 1},
+		{Room: live, Kind: protocol.Live, Head: 1, From: 1, SamplePerS: 10},
 		{Room: open, Kind: protocol.Channel, Head: 1, From: 1},
 	}
 	check := func(what string, want []chat.Place, got []chat.Place, err error) {

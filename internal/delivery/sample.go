@@ -1,0 +1,197 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parley-im/parley/protocol"
+)
+
+const (
+	// sampleWindow is the second of sample_per_s: a tenth longer, so that a client that counts by the arrival of frames finds no more either.
+	sampleWindow = 1100 * time.Millisecond
+	sampleTicks  = 4 // fan-outs of a busy sampled room in that time
+)
+
+// sampler chooses what the watchers of a sampled live room are pushed: once for all of them. It is guarded by the room's lock.
+type sampler struct {
+	most   int          // events in any second; 0: the room is not sampled
+	asOf   protocol.Seq // the event as of which this is so
+	pushed []pushes     // within the window, oldest first
+	sum    int          // of their events
+}
+
+// pushes are events that went out together.
+type pushes struct {
+	at     time.Time
+	events int
+}
+
+// set takes the setting as of an event, unless a later one is known.
+func (s *sampler) set(most int64, asOf protocol.Seq) {
+	if asOf >= s.asOf {
+		s.most, s.asOf = int(most), asOf
+	}
+}
+
+// tick is the time between two fan-outs of a busy room.
+func (s *sampler) tick() time.Duration {
+	if s.most == 0 {
+		return 0
+	}
+	return sampleWindow / time.Duration(min(s.most, sampleTicks))
+}
+
+// free is how many events may be pushed now.
+func (s *sampler) free(now time.Time) int {
+	old := 0
+	for old < len(s.pushed) && now.Sub(s.pushed[old].at) >= sampleWindow {
+		s.sum -= s.pushed[old].events
+		old++
+	}
+	s.pushed = slices.Delete(s.pushed, 0, old)
+	return max(s.most-s.sum, 0)
+}
+
+// spend takes note of events that were pushed.
+func (s *sampler) spend(now time.Time, events int) {
+	if s.most > 0 && events > 0 {
+		s.pushed = append(s.pushed, pushes{now, events})
+		s.sum += events
+	}
+}
+
+// choose is the run as it is to be pushed now, with an entry in the place of each stretch that is left out, and how many of its events are pushed. All of
+// it, if that may be; otherwise what is no message comes before messages, and the later before the earlier. Then messages do without a tenth of what may be
+// pushed, so that a deletion finds its place at any time, and come in parts, tick by tick.
+func (s *sampler) choose(room string, run []*entry, now time.Time) (chosen []*entry, events int) {
+	free, messages := s.free(now), 0
+	for _, e := range run {
+		if e.message {
+			messages++
+		}
+	}
+	others := len(run) - messages
+	if len(run) <= free {
+		return run, len(run)
+	}
+	others = min(others, free)
+	reserve := 0
+	if s.most > 1 {
+		reserve = max(s.most/10, 1)
+	}
+	rest := max(free-others-reserve, 0)
+	messages = min(rest, max((s.most+sampleTicks-1)/sampleTicks, (rest+1)/2))
+	events = others + messages
+	for _, e := range slices.Backward(run) {
+		left := &others
+		if e.message {
+			left = &messages
+		}
+		if *left > 0 {
+			*left--
+			chosen = append(chosen, e)
+		} else if n := len(chosen); n > 0 && chosen[n-1].through != 0 {
+			chosen[n-1].seq = e.seq
+		} else {
+			chosen = append(chosen, &entry{seq: e.seq, through: e.seq})
+		}
+	}
+	slices.Reverse(chosen)
+	for _, e := range chosen {
+		if e.through != 0 {
+			e.frame = skippedFrame(room, e.seq, e.through)
+		}
+	}
+	return chosen, events
+}
+
+func skippedFrame(room string, from, to protocol.Seq) []byte {
+	return protocol.AppendSignal(nil, protocol.SignalSkipped, room, "", protocol.SkippedData{From: from, To: to})
+}
+
+// stretch is what a batch says: events and what stands in for those left out, from first up to next.
+type stretch struct {
+	first, next protocol.Seq
+	events      int
+	without     *Batch // the whole stretch as left out; made when somebody needs it
+}
+
+func stretchOf(run []*entry) stretch {
+	s := stretch{first: run[0].seq}
+	for _, e := range run {
+		if e.through == 0 {
+			s.events++
+		}
+	}
+	last := run[len(run)-1]
+	s.next = max(last.seq, last.through) + 1
+	return s
+}
+
+// The methods below are called with r.mu held.
+
+// sampled is the room's sampler, nil for a room that is not sampled.
+func (r *room) sampled() *sampler {
+	if p := r.pace.Load(); p != nil && p.sampler.most > 0 {
+		return &p.sampler
+	}
+	return nil
+}
+
+// setSample takes the room's setting as of an event. It has no meaning but in a live room.
+func (r *room) setSample(most int64, asOf protocol.Seq) {
+	if r.live {
+		r.paced().sampler.set(most, asOf)
+	}
+}
+
+// A session of a sampled room that was replayed something has had more than the others for a second. Until that is over it keeps a lag, which says how
+// much of what the others are pushed it may be pushed too: probation. Where that is exceeded, it is told that a batch is left out.
+
+// replayable is how many events a session that lags may be replayed now.
+func (l *lag) replayable(s *sampler, now time.Time) int { return s.free(now) - l.replayed }
+
+// reach ends a session's lag at the room's next: it is live, or on probation.
+func (f *Follower) reach(r *room, l *lag) {
+	s := r.sampled()
+	if s == nil || l.replayed == 0 {
+		f.goLive(r)
+		return
+	}
+	now := f.hub.now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.probation, l.left = now.Add(sampleWindow), max(l.replayable(s, now), 0)
+}
+
+// serveProbation brings a batch to a session on probation; false if the session is not, and lags.
+func (p *pass) serveProbation(f *Follower, l *lag, b *Batch, s *stretch) bool {
+	if l.probation.IsZero() {
+		return false
+	}
+	switch {
+	case p.room.sampled() == nil || !p.hub.now().Before(l.probation):
+		f.goLive(p.room)
+	case s.events > l.left:
+		if s.without == nil {
+			s.without = p.hub.batch(skippedFrame(p.room.id, s.first, s.next-1))
+		}
+		b = s.without
+	default:
+		l.left -= s.events
+	}
+	p.offerTo(f, b, s)
+	return true
+}
+
+// skip tells a session that lags in a sampled room that what it missed is left out.
+func (f *Follower) skip(r *room, l *lag) {
+	h := f.hub
+	if !f.sink.Offer(h.batch(skippedFrame(r.id, l.pos, r.next-1))) {
+		h.counters.refused.Add(1)
+		return // Drained begins anew
+	}
+	h.counters.skipped.Add(r.next - l.pos)
+	f.reach(r, l)
+}
