@@ -82,9 +82,15 @@ func (s *server) dial(user, token string, more object) (*client, error) {
 
 // open opens a WebSocket without a hello. Frames are answered as a client must: heartbeats with heartbeats.
 func (s *server) open() (*client, error) {
+	return s.openAt("ws://"+s.addr, &websocket.DialOptions{})
+}
+
+// openAt is open at an address of the server, with options of the library.
+func (s *server) openAt(url string, options *websocket.DialOptions) (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, "ws://"+s.addr+"/v1/ws", &websocket.DialOptions{Subprotocols: []string{"parley.v1"}})
+	options.Subprotocols = []string{"parley.v1"}
+	conn, resp, err := websocket.Dial(ctx, url+"/v1/ws", options)
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -27,7 +31,8 @@ type benchCommand struct {
 type benchFlags struct {
 	place
 	SecretFile string        `help:"File with the secret that signs the users' tokens, in place of the one in the data folder." env:"PARLEY_SECRET_FILE" type:"path" placeholder:"FILE"`
-	URL        string        `help:"The server: http://HOST:PORT." default:"http://127.0.0.1:8080" name:"url"`
+	URL        string        `help:"The server: http://HOST:PORT, https://HOST:PORT, or unix:PATH." default:"http://127.0.0.1:8080" name:"url"`
+	CA         string        `help:"File with the certificates that vouch for the server's, PEM, in place of the system's." name:"ca" type:"existingfile" placeholder:"FILE"`
 	Duration   time.Duration `help:"How long the load lasts." default:"10s"`
 	JSON       bool          `help:"Print one JSON object." name:"json"`
 	History    string        `help:"File for everything that happened, one JSON object a line." type:"path" placeholder:"FILE"`
@@ -44,6 +49,22 @@ func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
 		return err
 	}
 	c.URL, c.Duration, c.Progress = f.URL, f.Duration, os.Stderr
+	if path, isUnix := strings.CutPrefix(f.URL, "unix:"); isUnix {
+		c.URL = "http://localhost"
+		c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
+	if f.CA != "" {
+		certificates, err := os.ReadFile(f.CA)
+		if err != nil {
+			return err
+		}
+		c.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+		if !c.TLS.RootCAs.AppendCertsFromPEM(certificates) {
+			return fmt.Errorf("%s holds no certificate", f.CA)
+		}
+	}
 	c.Sign = func(user string) (string, error) {
 		return tokens.Sign(auth.Claims{User: user, TTL: f.Duration + 24*time.Hour})
 	}

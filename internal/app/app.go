@@ -8,8 +8,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +28,6 @@ import (
 	states "github.com/parley-im/parley/internal/state/memory"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
-	"github.com/parley-im/parley/web"
 )
 
 // App is one server: a node of a cluster, or all of it.
@@ -47,15 +44,10 @@ type App struct {
 	buckets *states.Buckets
 	metrics *metrics
 
-	public *listener
-	admin  *listener // nil when off
-	broken chan error
-}
-
-// listener is one address with what is served there.
-type listener struct {
-	net.Listener
-	server *http.Server
+	public      *listener
+	admin       *listener    // nil when off
+	certificate *certificate // nil: plain text
+	broken      chan error
 }
 
 // New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run. The version is what the metrics
@@ -184,38 +176,6 @@ func (a *App) checkSessions() {
 	}
 }
 
-func (a *App) listen() error {
-	public, err := net.Listen("tcp", a.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
-	}
-	a.public = &listener{public, &http.Server{
-		Handler:           a.api.Handler(a.gateway, web.Handler()),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}}
-	if a.cfg.AdminListen == "" {
-		return nil
-	}
-	admin, err := net.Listen("tcp", a.cfg.AdminListen)
-	if err != nil {
-		return fmt.Errorf("listen for operators: %w", err)
-	}
-	a.admin = &listener{admin, &http.Server{Handler: a.adminHandler(), ReadHeaderTimeout: 5 * time.Second}}
-	return nil
-}
-
-// Addr is the address that clients connect to.
-func (a *App) Addr() string { return a.public.Addr().String() }
-
-// AdminAddr is the address for operators, "" when it is off.
-func (a *App) AdminAddr() string {
-	if a.admin == nil {
-		return ""
-	}
-	return a.admin.Addr().String()
-}
-
 // Run serves until ctx ends; then it drains, closes everything and returns. A server that cannot go on returns the reason.
 func (a *App) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -225,6 +185,9 @@ func (a *App) Run(ctx context.Context) error {
 	loops.Go(func() { a.buckets.Run(background) })
 	loops.Go(func() { a.relay.Run(background) })
 	loops.Go(func() { a.ebb(background) })
+	if a.certificate != nil {
+		loops.Go(func() { a.certificate.run(background) })
+	}
 	failed := make(chan error, 2)
 	for _, l := range []*listener{a.public, a.admin} {
 		if l != nil {
@@ -272,6 +235,11 @@ func (a *App) drain() {
 // Close releases what New opened. Run does it by itself.
 func (a *App) Close() error {
 	var errs []error
+	for _, l := range []*listener{a.public, a.admin} {
+		if l != nil {
+			_ = l.Close() // Run may have closed it
+		}
+	}
 	if a.gateway != nil {
 		a.gateway.Stop()
 	}

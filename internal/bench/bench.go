@@ -11,6 +11,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -74,6 +75,8 @@ type Config struct {
 	Progress io.Writer
 	// Dial reaches the server; nil: TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS is for https; nil: the system's roots.
+	TLS *tls.Config
 }
 
 // withDefaults fills in what was left out, and says what cannot be.
@@ -141,7 +144,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 
 // connOptions are those of every session. Where nothing arrives, a small buffer will do.
 func (c Config) connOptions() client.ConnOptions {
-	o := client.ConnOptions{Dial: c.Dial}
+	o := client.ConnOptions{Dial: c.Dial, TLS: c.TLS}
 	if c.Scenario == Idle || c.Scenario == Durable {
 		o.ReadBuffer = 512
 	}

@@ -106,7 +106,7 @@ func (r *run) http(u *user) (*client.HTTP, error) {
 func newCaller(c Config) *http.Client {
 	return &http.Client{
 		Timeout:   30 * time.Second,
-		Transport: &http.Transport{DialContext: c.Dial, MaxIdleConnsPerHost: 16, MaxConnsPerHost: 16},
+		Transport: &http.Transport{DialContext: c.Dial, TLSClientConfig: c.TLS, MaxIdleConnsPerHost: 16, MaxConnsPerHost: 16},
 	}
 }
 

@@ -16,13 +16,14 @@ import (
 
 // Config holds the settings of a server. The tag `help` says what a setting is for.
 type Config struct {
-	Listen      string        `yaml:"listen" help:"Address that clients connect to, HOST:PORT; port 0 takes a free one."`
-	AdminListen string        `yaml:"admin_listen" help:"Address for operators (metrics, health, profiles), HOST:PORT; it must not be reachable for clients. Empty: off."`
+	Listen      string        `yaml:"listen" help:"Address that clients connect to: HOST:PORT, where port 0 takes a free one, or unix:PATH."`
+	AdminListen string        `yaml:"admin_listen" help:"Address for operators (metrics, health, profiles): HOST:PORT or unix:PATH; it must not be reachable for clients. Empty: off."`
 	Data        string        `yaml:"data" help:"Folder for everything that this node keeps on disk; made if it is not there."`
 	Store       string        `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
 	Broker      string        `yaml:"broker" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas. Empty: this node is alone."`
 	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
 	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
+	TLS         TLS           `yaml:"tls"`
 	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
 	Log         Log           `yaml:"log"`
 	Limits      Limits        `yaml:"limits"`
@@ -36,6 +37,12 @@ type Config struct {
 type Log struct {
 	Level  string `yaml:"level" help:"Least important kind of line that is logged: debug, info, warn or error."`
 	Format string `yaml:"format" help:"Form of the log: text or json."`
+}
+
+// TLS says how the server proves itself to clients that encrypt.
+type TLS struct {
+	CertFile string `yaml:"cert_file" help:"File with the certificate for TLS and those that vouch for it, PEM; read again when it changes. Empty: clients are served in plain text."`
+	KeyFile  string `yaml:"key_file" help:"File with the private key of tls-cert-file, PEM."`
 }
 
 // Limits bound what clients may ask of the server.

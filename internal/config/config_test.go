@@ -38,6 +38,9 @@ store: postgres://parley@db/parley
 broker: nats://a:4222,nats://b:4222
 node: node-1
 secret_file: /run/secrets/parley
+tls:
+  cert_file: /etc/parley/cert.pem
+  key_file: /etc/parley/key.pem
 origins:
   - https://app.example.com
   - http://localhost:5173
@@ -64,7 +67,7 @@ func whole() *config.Config {
 	return &config.Config{
 		Listen: "127.0.0.1:9000", AdminListen: "127.0.0.1:9001", Data: "/var/lib/parley",
 		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222",
-		Node: "node-1", SecretFile: "/run/secrets/parley",
+		Node: "node-1", SecretFile: "/run/secrets/parley", TLS: config.TLS{CertFile: "/etc/parley/cert.pem", KeyFile: "/etc/parley/key.pem"},
 		Origins: []string{"https://app.example.com", "http://localhost:5173"},
 		Log:     config.Log{Level: "debug", Format: "json"},
 		Limits: config.Limits{
@@ -223,10 +226,14 @@ func TestLoadRefuses(t *testing.T) {
 func TestValidate(t *testing.T) {
 	type change = func(c *config.Config)
 	good := map[string]change{
-		"all addresses":      func(c *config.Config) { c.Listen = ":8080" },
-		"IPv6":               func(c *config.Config) { c.Listen = "[::1]:0" },
-		"dev on loopback":    func(c *config.Config) { c.Dev, c.Listen, c.AdminListen = true, "localhost:0", "[::1]:0" },
-		"dev told twice":     func(c *config.Config) { c.Dev, c.DevInsecure, c.Listen = true, true, "0.0.0.0:80" },
+		"all addresses":   func(c *config.Config) { c.Listen = ":8080" },
+		"IPv6":            func(c *config.Config) { c.Listen = "[::1]:0" },
+		"dev on loopback": func(c *config.Config) { c.Dev, c.Listen, c.AdminListen = true, "localhost:0", "[::1]:0" },
+		"dev told twice":  func(c *config.Config) { c.Dev, c.DevInsecure, c.Listen = true, true, "0.0.0.0:80" },
+		"unix sockets": func(c *config.Config) {
+			c.Dev, c.Listen, c.AdminListen = true, "unix:/run/parley/clients", "unix:admin"
+		},
+		"TLS":                func(c *config.Config) { c.TLS = config.TLS{CertFile: "cert.pem", KeyFile: "key.pem"} },
 		"sqlite":             func(c *config.Config) { c.Store = "sqlite:/var/lib/x.db" },
 		"several postgres":   func(c *config.Config) { c.Store = "postgres://u:p@a:5432,b:5432/db?sslmode=disable" },
 		"nats with TLS":      func(c *config.Config) { c.Broker = "tls://a:4222,nats://token@b:4222" },
@@ -251,6 +258,10 @@ func TestValidate(t *testing.T) {
 		"a large port":      {func(c *config.Config) { c.Listen = "localhost:70000" }, "listen"},
 		"admin address":     {func(c *config.Config) { c.AdminListen = "9080" }, "admin_listen"},
 		"admin for clients": {func(c *config.Config) { c.AdminListen = c.Listen }, "admin_listen"},
+		"unix nowhere":      {func(c *config.Config) { c.Listen = "unix:" }, "listen"},
+		"unix too far":      {func(c *config.Config) { c.AdminListen = "unix:/" + strings.Repeat("p", 107) }, "admin_listen"},
+		"no key":            {func(c *config.Config) { c.TLS.CertFile = "cert.pem" }, "tls"},
+		"no certificate":    {func(c *config.Config) { c.TLS.KeyFile = "key.pem" }, "tls"},
 		"no data":           {func(c *config.Config) { c.Data = "" }, "data"},
 		"store":             {func(c *config.Config) { c.Store = "mysql://a/b" }, "store"},
 		"store is a path":   {func(c *config.Config) { c.Store = "parley.db" }, "store"},

@@ -21,7 +21,11 @@ const (
 	maxHeartbeat  = 10 * time.Minute
 	maxDrain      = 10 * time.Minute
 	maxNodeName   = 64
+	maxSocketPath = 107 // of Linux
 )
+
+// unixPrefix begins an address that is a unix socket.
+const unixPrefix = "unix:"
 
 // Validate tells everything that is wrong with the values, in terms of the settings. No secret is in its error.
 func (c *Config) Validate() error {
@@ -44,6 +48,9 @@ func (c *Config) Validate() error {
 	check("store", checkStore(c.Store))
 	check("broker", checkBroker(c.Broker))
 	check("node", checkNode(c.Node))
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		check("tls", errors.New("cert_file and key_file go together"))
+	}
 	for _, origin := range c.Origins {
 		check("origins", checkOrigin(origin))
 	}
@@ -80,19 +87,25 @@ func checkOneOf(v string, allowed ...string) error {
 }
 
 func checkAddress(address string) error {
+	if path, isUnix := strings.CutPrefix(address, unixPrefix); isUnix {
+		if path == "" || len(path) > maxSocketPath {
+			return fmt.Errorf("the path of a unix socket has 1 to %d bytes", maxSocketPath)
+		}
+		return nil
+	}
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return fmt.Errorf("%q is not HOST:PORT", address)
+		return fmt.Errorf("%q is neither HOST:PORT nor unix:PATH", address)
 	}
 	return nil
 }
 
 // checkLoopback refuses an address that other machines may reach. Only localhost is trusted among names: others may resolve to anything.
 func checkLoopback(address string) error {
-	if address == "" {
+	if address == "" || strings.HasPrefix(address, unixPrefix) {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(address)

@@ -26,8 +26,12 @@ func ports(ctx context.Context, cfg *config.Config) []Finding {
 		if one.address == "" {
 			continue
 		}
+		network, address := "tcp", one.address
+		if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+			network, address = "unix", path
+		}
 		var config net.ListenConfig
-		l, err := config.Listen(ctx, "tcp", one.address)
+		l, err := config.Listen(ctx, network, address)
 		switch {
 		case errors.Is(err, unix.EADDRINUSE):
 			findings = append(findings, Finding{one.key, Warn, one.address + " is in use", "if that is the server, all is well; if not, it cannot start"})

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ const patience = time.Minute
 type client struct {
 	t    testing.TB
 	conn *net.TCPConn
+	link net.Conn // conn, or TLS over it
 	in   *bufio.Reader
 	peer *peer // the other side, where the test has it
 }
@@ -44,15 +46,6 @@ type client struct {
 type inFrame struct {
 	op      byte
 	payload []byte
-}
-
-// connect does the handshake, with extra header lines, and fails the test if it is refused.
-func connect(t testing.TB, addr string, header ...string) *client {
-	t.Helper()
-	c := dial(t, addr)
-	c.send([]byte(handshake(addr, header...)))
-	c.upgraded()
-	return c
 }
 
 // dial connects and says nothing.
@@ -69,7 +62,17 @@ func dial(t testing.TB, addr string) *client {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return &client{t: t, conn: conn.(*net.TCPConn), in: bufio.NewReader(conn)}
+	return &client{t: t, conn: conn.(*net.TCPConn), link: conn, in: bufio.NewReader(conn)}
+}
+
+// secure begins to speak TLS.
+func (c *client) secure(config *tls.Config) {
+	c.t.Helper()
+	link := tls.Client(c.link, config)
+	if err := link.Handshake(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.link, c.in = link, bufio.NewReader(link)
 }
 
 // handshake is a request that is accepted, with extra header lines.
@@ -99,7 +102,7 @@ func (c *client) upgraded() *http.Response {
 
 // send writes bytes as they are. A server that has closed may refuse them.
 func (c *client) send(p []byte) {
-	_, _ = c.conn.Write(p)
+	_, _ = c.link.Write(p)
 }
 
 // text sends one text message.

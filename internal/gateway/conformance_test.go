@@ -22,7 +22,12 @@ type conformance struct {
 
 // Every case of RFC 6455 that a server can get wrong, chapter by chapter. The session must go on working after those that do not close it.
 func TestConformance(t *testing.T) {
-	n := start(t, gateway.Options{})
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) { conform(t, start(t, gateway.Options{})) })
+	}
+}
+
+func conform(t *testing.T, n *node) {
 	for _, chapter := range []struct {
 		name  string
 		cases []conformance
@@ -46,7 +51,7 @@ func TestConformance(t *testing.T) {
 }
 
 func (c conformance) run(t *testing.T, n *node) {
-	client := connect(t, n.addr)
+	client := n.dial(t)
 	go func() { // a server that closes may not read to the end
 		for rest := c.send; len(rest) > 0; {
 			size := len(rest)

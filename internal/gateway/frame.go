@@ -69,9 +69,14 @@ func (f *framer) feed(p []byte) {
 	f.buf = append(f.buf, p...)
 }
 
-// readFrom adds what one read brings, without waiting.
-func (f *framer) readFrom(raw syscall.RawConn) (n int, err error) {
+// readFrom adds what one read brings, without waiting. At the end it returns 0 and no error.
+func (f *framer) readFrom(sock socket, raw syscall.RawConn) (n int, err error) {
 	f.makeSpace()
+	if r, ok := sock.(*records); ok {
+		n, err = r.open(f.buf[len(f.buf):cap(f.buf)])
+		f.buf = f.buf[:len(f.buf)+n]
+		return n, err
+	}
 	if err := raw.Read(f.attempt); err != nil {
 		return 0, err
 	}
@@ -88,15 +93,18 @@ func (f *framer) makeSpace() {
 }
 
 func (f *framer) try(fd uintptr) bool {
-	free := f.buf[len(f.buf):cap(f.buf)]
-	f.n, f.err = unix.Read(int(fd), free)
-	for errors.Is(f.err, unix.EINTR) {
-		f.n, f.err = unix.Read(int(fd), free)
-	}
-	if f.err == nil {
-		f.buf = f.buf[:len(f.buf)+f.n]
-	}
+	f.n, f.err = readOnce(fd, f.buf[len(f.buf):cap(f.buf)])
+	f.buf = f.buf[:len(f.buf)+f.n]
 	return true
+}
+
+// readOnce reads what there is; 0 without an error is the end.
+func readOnce(fd uintptr, p []byte) (n int, err error) {
+	n, err = unix.Read(int(fd), p)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(int(fd), p)
+	}
+	return max(0, n), err
 }
 
 // next takes the next message or control frame out. ok is false when more bytes are needed, or with breach, the code of what is wrong.

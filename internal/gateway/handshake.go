@@ -1,25 +1,17 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/gobwas/ws"
 
 	"github.com/parley-im/parley/protocol"
 )
-
-// socket is what a session needs of a connection: *net.TCPConn and *net.UnixConn have it.
-type socket interface {
-	net.Conn
-	syscall.Conn
-}
 
 // ServeHTTP is the WebSocket handshake, GET /v1/ws (§2). It returns as soon as the connection is a session's, so that nothing of the HTTP server stays.
 //
@@ -34,8 +26,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !AllowsOrigin(r, g.opts.Origins):
 		refuse(w, http.StatusForbidden, protocol.Errorf(protocol.Forbidden, "", "Pages of this Origin may not connect; the server's configuration lists those that may."))
 		return
-	case r.ProtoMajor != 1 || r.TLS != nil:
-		refuse(w, http.StatusBadRequest, protocol.Errorf(protocol.BadRequest, "", "WebSockets are served over HTTP/1.1, with TLS ending in front of the server."))
+	case r.ProtoMajor != 1:
+		refuse(w, http.StatusBadRequest, protocol.Errorf(protocol.BadRequest, "", "WebSockets are served over HTTP/1.1."))
 		return
 	case r.ContentLength != 0:
 		refuse(w, http.StatusBadRequest, protocol.Errorf(protocol.BadRequest, "", "A handshake has no body."))
@@ -63,7 +55,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Bytes that came right behind the handshake.
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	if !g.open(conn, slices.Clone(early)) {
+	if !g.open(conn, r.RemoteAddr, slices.Clone(early)) {
 		_ = conn.Close()
 		g.abandon()
 	}

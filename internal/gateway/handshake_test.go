@@ -148,8 +148,8 @@ func TestMaxConnections(t *testing.T) {
 
 func TestMaxUnauthenticated(t *testing.T) {
 	n := start(t, gateway.Options{MaxUnauthenticated: 2})
-	connect(t, n.addr)
-	second := connect(t, n.addr)
+	n.dial(t)
+	second := n.dial(t)
 	if got := n.status(); got != 503 {
 		t.Errorf("a third without hello: %d", got)
 	}

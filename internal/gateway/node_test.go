@@ -1,8 +1,9 @@
 package gateway_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/testkit"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -28,7 +30,8 @@ type node struct {
 	*gateway.Gateway
 	t     testing.TB
 	addr  string
-	clock *clock // nil: real time
+	roots *tls.Config // not nil: it speaks TLS
+	clock *clock      // nil: real time
 
 	opened  chan *peer // every session, in the order of their handshakes
 	waiting chan struct{}
@@ -49,25 +52,56 @@ type peer struct {
 	calls  int
 }
 
-// start starts a node in real time, startStill one whose time only moves by advance. Their sockets take little, so that queues fill soon.
+// start starts a node in real time, startStill one whose time only moves by advance, startSecure one that speaks TLS. Their sockets take little, so that
+// queues fill soon.
 func start(t testing.TB, opts gateway.Options) *node {
-	return launch(t, opts, func(conn net.Conn, state http.ConnState) {
-		if tcp, ok := conn.(*net.TCPConn); ok && state == http.StateNew {
-			if err := tcp.SetWriteBuffer(64 << 10); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	return launch(t, opts, func(l net.Listener) net.Listener { return narrow{l, t} }, nil)
 }
 
-// launch starts a node and watches its connections.
-func launch(t testing.TB, opts gateway.Options, watch func(net.Conn, http.ConnState)) *node {
-	n := &node{t: t, opened: make(chan *peer, 4096), waiting: make(chan struct{}), proceed: make(chan struct{})}
+func startSecure(t testing.TB, opts gateway.Options) *node {
+	config, roots := certificate(t)
+	return launch(t, opts, func(l net.Listener) net.Listener { return gateway.Secure(narrow{l, t}, config) }, roots)
+}
+
+// certificate is what a server needs for TLS, and what a client of it needs.
+func certificate(t testing.TB) (server, client *tls.Config) {
+	certificate, key := testkit.Certificate(t)
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(certificate)
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, &tls.Config{RootCAs: roots, ServerName: "localhost"}
+}
+
+// starts are the ways to start a node that carry sessions differently.
+var starts = map[string]func(testing.TB, gateway.Options) *node{"plain": start, "TLS": startSecure}
+
+// narrow is a listener whose connections take little.
+type narrow struct {
+	net.Listener
+	t testing.TB
+}
+
+func (l narrow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		if err := conn.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
+			l.t.Error(err)
+		}
+	}
+	return conn, err
+}
+
+// launch starts a node that listens as listen says; clients speak TLS when there are roots.
+func launch(t testing.TB, opts gateway.Options, listen func(net.Listener) net.Listener, roots *tls.Config) *node {
+	n := &node{t: t, roots: roots, opened: make(chan *peer, 4096), waiting: make(chan struct{}), proceed: make(chan struct{})}
 	n.Gateway = gateway.New(opts, n)
 	server := httptest.NewUnstartedServer(n.Gateway)
-	server.Config.ConnState = watch
+	n.addr = server.Listener.Addr().String()
+	server.Listener = listen(server.Listener)
 	server.Start()
-	n.addr = strings.TrimPrefix(server.URL, "http://")
 	t.Cleanup(func() {
 		server.Close()
 		n.Stop()
@@ -113,10 +147,22 @@ func (n *node) Opened(s *gateway.Session) gateway.Peer {
 	return p
 }
 
+// dial connects a client whose session knows of nothing yet.
+func (n *node) dial(t testing.TB, header ...string) *client {
+	t.Helper()
+	c := dial(t, n.addr)
+	if n.roots != nil {
+		c.secure(n.roots)
+	}
+	c.send([]byte(handshake(n.addr, header...)))
+	c.upgraded()
+	return c
+}
+
 // connect connects a client; its session has said hello.
 func (n *node) connect(header ...string) (*client, *peer) {
 	n.t.Helper()
-	c := connect(n.t, n.addr, header...)
+	c := n.dial(n.t, header...)
 	c.text(`{"id":1,"method":"hello"}`)
 	c.wantText(`{"id":1,"result":{}}`)
 	c.peer = <-n.opened
@@ -127,7 +173,7 @@ func (n *node) connect(header ...string) (*client, *peer) {
 // greet connects a client that has not said hello.
 func (n *node) greet() (*client, *peer) {
 	n.t.Helper()
-	c := connect(n.t, n.addr)
+	c := n.dial(n.t)
 	c.peer = <-n.opened
 	return c, c.peer
 }

@@ -67,7 +67,8 @@ func (r *readSide) work() {
 	}
 	ended := false
 	for {
-		n, err := in.readFrom(r.s.raw)
+		n, err := in.readFrom(r.s.conn, r.s.raw)
+		r.s.sendAside()
 		if ended = n == 0 && !errors.Is(err, unix.EAGAIN); n == 0 {
 			break
 		}

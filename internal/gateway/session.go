@@ -18,8 +18,8 @@ import (
 // Session is one WebSocket connection. All methods may be called from any goroutine, at any time, and none blocks.
 type Session struct {
 	g     *Gateway
-	conn  socket
-	raw   syscall.RawConn
+	conn  socket          // *records: TLS
+	raw   syscall.RawConn // of the socket
 	id    string
 	spoke spoke // the wheel's
 
@@ -50,21 +50,16 @@ type state struct {
 	released bool // gone, or going
 }
 
-// open makes a session of a connection whose handshake is done; early bytes came with it. It reports whether the connection can carry one.
-func (g *Gateway) open(conn net.Conn, early []byte) bool {
-	sock, ok := conn.(socket)
+// open makes a session of a connection whose handshake is done and that comes from the address remote; early bytes came with it. It reports whether the
+// connection can carry one.
+func (g *Gateway) open(conn net.Conn, remote string, early []byte) bool {
+	sock, raw, ok := carrier(conn, remote)
 	if !ok {
 		return false
 	}
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return false
-	}
-	if _, tcp := conn.(*net.TCPConn); tcp {
-		// A peer that is gone without a word is noticed also while bytes are on their way to it.
-		timeout := int(2 * g.opts.Heartbeat / time.Millisecond)
-		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
-	}
+	// A peer that is gone without a word is noticed also while bytes are on their way to it. A unix socket does not know this option, and does not need it.
+	timeout := int(2 * g.opts.Heartbeat / time.Millisecond)
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
 	s := &Session{g: g, conn: sock, raw: raw, id: newID()}
 	s.read.s, s.read.waiter = s, s.read.readable
 	now := g.wheel.stamp()
@@ -100,7 +95,7 @@ func (s *Session) serve(early []byte) {
 // ID is the session's id: opaque, unguessable, safe in a URL.
 func (s *Session) ID() string { return s.id }
 
-// Remote is the address that the connection comes from: the client's, or that of a proxy.
+// Remote is the address that the connection comes from, as the handshake's http.Request had it: the client's, or that of a proxy whose word is not believed.
 func (s *Session) Remote() string { return s.conn.RemoteAddr().String() }
 
 // Done reports whether the session has ended or is being closed: nothing that is queued now will be sent, and no call begins.
@@ -190,8 +185,17 @@ func (s *Session) leave(code protocol.CloseCode, last []byte) {
 	s.g.running.Go(s.tellClosed)
 	if len(last) > 0 {
 		s.write(last)
+		s.writeEnd()
 	}
 	s.finish()
+}
+
+// writeEnd says that nothing follows, where that is said, with mu held.
+func (s *Session) writeEnd() {
+	if r, ok := s.conn.(*records); ok {
+		r.sealEnd()
+		s.transmit(r.take())
+	}
 }
 
 // finish ends the writing side of a session that is closing, once everything is written, with mu held. The client answers by closing its side; until it

@@ -103,7 +103,7 @@ func TestHelloTimeout(t *testing.T) {
 // A hello that the server takes its time for has come in time.
 func TestSlowHello(t *testing.T) {
 	n := startStill(t, gateway.Options{})
-	c := connect(t, n.addr)
+	c := n.dial(t)
 	c.text(`{"id":1,"method":"wait"}` + "\n" + `{"id":2,"method":"hello"}`)
 	<-n.waiting
 	n.clock.advance(15 * time.Second)
@@ -271,7 +271,7 @@ func TestDrain(t *testing.T) {
 		c, _ := n.connect()
 		clients = append(clients, c)
 	}
-	silent := connect(t, n.addr) // has not said hello
+	silent := n.dial(t) // has not said hello
 	drained := make(chan error)
 	go func() { drained <- n.Drain(t.Context(), 20*time.Second) }()
 
@@ -383,7 +383,9 @@ func TestDrainDuringHandshake(t *testing.T) {
 	defer g.Stop()
 	defer server.Close()
 	addr := server.Listener.Addr().String()
-	c := connect(t, addr)
+	c := dial(t, addr)
+	c.send([]byte(handshake(addr)))
+	c.upgraded()
 	<-h.entered
 	drained := make(chan error)
 	go func() { drained <- g.Drain(t.Context(), time.Hour) }()

@@ -56,19 +56,40 @@ func (s *Session) write(wire []byte) {
 		return
 	}
 	s.sent = s.g.wheel.stamp()
+	if r, ok := s.conn.(*records); ok {
+		r.seal(wire)
+		wire = r.take()
+	}
+	s.transmit(wire)
+}
+
+// sendAside sends what reading has made TLS say: an answer to a new key, an alert.
+func (s *Session) sendAside() {
+	if r, ok := s.conn.(*records); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.transmit(r.take())
+	}
+}
+
+// transmit is the way of all bytes to the socket, or into the queue for it, with mu held.
+func (s *Session) transmit(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	if s.out != nil {
-		s.enqueue(wire)
+		s.enqueue(p)
 		return
 	}
 	w := s.g.writers.Get().(*writer)
-	n, err := w.write(s, wire)
+	n, err := w.write(s, p)
 	s.g.writers.Put(w)
 	switch {
 	case err != nil:
 		s.abort()
-	case n < len(wire):
-		s.out = &outbox{progress: s.sent}
-		s.enqueue(wire[n:])
+	case n < len(p):
+		s.out = &outbox{progress: s.g.wheel.stamp()}
+		s.enqueue(p[n:])
 		s.g.running.Go(s.drain)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -405,8 +406,13 @@ func TestNoCallLimit(t *testing.T) {
 // Many write to the same sessions, some of which are closed or cut meanwhile: bytes never mix, what was taken comes once and in order, and nothing comes
 // after the close frame.
 func TestConcurrentWriters(t *testing.T) {
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) { writeConcurrently(t, start(t, gateway.Options{QueueBytes: 32 << 10})) })
+	}
+}
+
+func writeConcurrently(t *testing.T, n *node) {
 	const sessions, writers, messages = 12, 4, 200
-	n := start(t, gateway.Options{QueueBytes: 32 << 10})
 	var all sync.WaitGroup
 	for i := range sessions {
 		c, p := n.connect()
@@ -481,9 +487,12 @@ func TestConcurrentWriters(t *testing.T) {
 	all.Wait()
 }
 
+// plain leaves a listener as it is.
+func plain(l net.Listener) net.Listener { return l }
+
 // BenchmarkOffer is one delivery of a small message to a session that reads: the price of the fan-out's last step.
 func BenchmarkOffer(b *testing.B) {
-	n := launch(b, gateway.Options{}, nil)
+	n := launch(b, gateway.Options{}, plain, nil)
 	c, p := n.connect()
 	_ = c.conn.SetDeadline(time.Time{})
 	go func() { _, _ = io.Copy(io.Discard, c.conn) }()
@@ -498,7 +507,7 @@ func BenchmarkOffer(b *testing.B) {
 
 // BenchmarkCall is one call and its reply, one after the other.
 func BenchmarkCall(b *testing.B) {
-	n := launch(b, gateway.Options{}, nil)
+	n := launch(b, gateway.Options{}, plain, nil)
 	c, _ := n.connect()
 	_ = c.conn.SetDeadline(time.Time{})
 	request := masked(0x80|opText, []byte(call("a")))

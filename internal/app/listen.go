@@ -1,0 +1,122 @@
+package app
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/web"
+)
+
+// listener is one address with what is served there.
+type listener struct {
+	net.Listener
+	server *http.Server
+}
+
+// listen opens the addresses for clients and for operators.
+func (a *App) listen() error {
+	var err error
+	if a.cfg.TLS.CertFile != "" {
+		if a.certificate, err = loadCertificate(a.cfg.TLS.CertFile, a.cfg.TLS.KeyFile, a.log); err != nil {
+			return err
+		}
+	}
+	public, err := listenAt(a.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	a.public = &listener{public, &http.Server{
+		Handler:           a.api.Handler(a.gateway, web.Handler()),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}}
+	if a.certificate != nil {
+		a.public.Listener = gateway.Secure(public, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: a.certificate.current})
+	}
+	if a.cfg.AdminListen == "" {
+		return nil
+	}
+	admin, err := listenAt(a.cfg.AdminListen)
+	if err != nil {
+		return fmt.Errorf("listen for operators: %w", err)
+	}
+	a.admin = &listener{admin, &http.Server{Handler: a.adminHandler(), ReadHeaderTimeout: 5 * time.Second}}
+	return nil
+}
+
+// listenAt listens at HOST:PORT, or at a unix socket that its owner and group may use. It goes when the listener is closed.
+func listenAt(address string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(address, "unix:")
+	if !isUnix {
+		return net.Listen("tcp", address)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// removeStale removes the socket that a server has left which did not end in good order: one at which nobody listens.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s is there and is no socket", path)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		return fmt.Errorf("another server listens at %s", path)
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return err
+	}
+	return os.Remove(path)
+}
+
+// Addr is the address that clients connect to: HOST:PORT, or unix:PATH.
+func (a *App) Addr() string { return a.public.address() }
+
+// AdminAddr is the address for operators, "" when it is off.
+func (a *App) AdminAddr() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.address()
+}
+
+// URL is where a browser finds the server.
+func (a *App) URL() string {
+	if a.certificate != nil {
+		return "https://" + a.Addr()
+	}
+	return "http://" + a.Addr()
+}
+
+func (l *listener) address() string {
+	if at := l.Addr(); at.Network() == "unix" {
+		return "unix:" + at.String()
+	}
+	return l.Addr().String()
+}
