@@ -60,6 +60,7 @@ var layout = []row{
 
 	// The edges.
 	{pkg: "internal/gateway", imports: "protocol", libs: "json gobwas sys"},
+	{pkg: "internal/egress"},
 	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
 	{
 		pkg:     "internal/api",
