@@ -34,21 +34,16 @@ func (p place) secret(file string) ([]byte, error) {
 
 // tokenCommand prints a token and nothing else.
 type tokenCommand struct {
-	place
-	SecretFile string        `help:"File with the secret, in place of the one in the data folder." env:"PARLEY_SECRET_FILE" type:"path" placeholder:"FILE"`
-	User       string        `help:"Whose token it is." required:"" placeholder:"ID"`
-	TTL        time.Duration `help:"How long it is good for." default:"1h" name:"ttl"`
-	Role       string        `help:"What it grants in the whole deployment." enum:"user,moderator,admin" default:"user"`
-	Name       *string       `help:"The name that the user's profile gets."`
+	signing
+	User string        `help:"Whose token it is." required:"" placeholder:"ID"`
+	TTL  time.Duration `help:"How long it is good for." default:"1h" name:"ttl"`
+	Role string        `help:"What it grants in the whole deployment." enum:"user,moderator,admin" default:"user"`
+	Name *string       `help:"The name that the user's profile gets."`
 }
 
 // Run is called by the parser.
 func (c *tokenCommand) Run() error {
-	secret, err := c.secret(c.SecretFile)
-	if err != nil {
-		return err
-	}
-	tokens, err := auth.NewTokens(secret, time.Now)
+	tokens, err := c.tokens()
 	if err != nil {
 		return err
 	}

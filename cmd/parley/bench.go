@@ -29,22 +29,17 @@ type benchCommand struct {
 
 // benchFlags are those of every scenario.
 type benchFlags struct {
-	place
-	SecretFile string        `help:"File with the secret that signs the users' tokens, in place of the one in the data folder." env:"PARLEY_SECRET_FILE" type:"path" placeholder:"FILE"`
-	URL        string        `help:"The server: http://HOST:PORT, https://HOST:PORT, or unix:PATH." default:"http://127.0.0.1:8080" name:"url"`
-	CA         string        `help:"File with the certificates that vouch for the server's, PEM, in place of the system's." name:"ca" type:"existingfile" placeholder:"FILE"`
-	Duration   time.Duration `help:"How long the load lasts." default:"10s"`
-	JSON       bool          `help:"Print one JSON object." name:"json"`
-	History    string        `help:"File for everything that happened, one JSON object a line." type:"path" placeholder:"FILE"`
+	signing
+	URL      string        `help:"The server: http://HOST:PORT, https://HOST:PORT, or unix:PATH." default:"http://127.0.0.1:8080" name:"url"`
+	CA       string        `help:"File with the certificates that vouch for the server's, PEM, in place of the system's." name:"ca" type:"existingfile" placeholder:"FILE"`
+	Duration time.Duration `help:"How long the load lasts." default:"10s"`
+	JSON     bool          `help:"Print one JSON object." name:"json"`
+	History  string        `help:"File for everything that happened, one JSON object a line." type:"path" placeholder:"FILE"`
 }
 
 // run carries out a scenario. What it found wrong is an error, after the report was printed.
 func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
-	secret, err := f.secret(f.SecretFile)
-	if err != nil {
-		return err
-	}
-	tokens, err := auth.NewTokens(secret, time.Now)
+	tokens, err := f.tokens()
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type commands struct {
 	Backup     backupCommand     `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
 	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
 	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
+	Tail       tailCommand       `cmd:"" help:"Print what happens in a room."`
 	Bench      benchCommand      `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`
 	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete the words of this program."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -72,13 +72,14 @@ var layout = []row{
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},
 	{pkg: "internal/doctor", imports: "protocol internal/auth internal/config internal/store", libs: "sys"},
+	{pkg: "internal/terminal", imports: "protocol client"},
 	{pkg: "web"},
 
 	// The one that knows all the others, and the commands.
 	{pkg: "internal/app", imports: "*", libs: "json prometheus sync"},
 	{
 		pkg:     "cmd/parley",
-		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/store",
+		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/store internal/terminal",
 		libs:    "json kong yaml isatty",
 	},
 
