@@ -27,7 +27,7 @@ func (p *peer) hello(c protocol.Call) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	code, err := p.open(ctx, c)
-	p.server.answered(protocol.Hello, false, began, err)
+	p.server.answered(nil, protocol.Hello, false, began, err)
 	if err != nil {
 		p.refuse(c.ID, err)
 		if code != 0 {

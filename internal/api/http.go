@@ -14,6 +14,7 @@ import (
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -38,6 +39,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	defer s.flying.Add(-1)
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
+	var span *tracing.Span
 	answered := make(chan struct{})
 	reply := func(result any, err *protocol.Error) {
 		defer close(answered)
@@ -46,7 +48,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 		} else {
 			writeJSON(w, http.StatusOK, result)
 		}
-		s.answered(name, true, began, err)
+		s.answered(span, name, true, began, err)
 	}
 	c, err := s.authenticate(ctx, r, m)
 	if err != nil {
@@ -58,7 +60,9 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 		reply(nil, err)
 		return
 	}
-	s.carryOut(ctx, m, c, body, reply)
+	// A back end says whether its calls are sampled; others could have everything traced.
+	span = s.Tracer.Begin(name, began, tracing.Parent{Traceparent: r.Header.Get("Traceparent"), Trusted: c.Backend})
+	s.carryOut(tracing.With(ctx, span), m, c, body, reply)
 	<-answered
 }
 

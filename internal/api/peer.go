@@ -9,6 +9,7 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -44,14 +45,15 @@ func (p *peer) Call(c protocol.Call) {
 		return
 	}
 	began := p.server.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	span := p.server.Tracer.Begin(m.Name, began, tracing.Parent{})
+	ctx, cancel := context.WithTimeout(tracing.With(context.Background(), span), callTimeout)
 	reply := func(result any, err *protocol.Error) {
 		if err != nil {
 			p.refuse(c.ID, err)
 		} else if c.ID != 0 {
 			p.session.Reply(protocol.AppendResult(nil, c.ID, result))
 		}
-		p.server.answered(m.Name, false, began, err)
+		p.server.answered(span, m.Name, false, began, err)
 	}
 	if m.handler.pipelined {
 		p.flying.Add(1)

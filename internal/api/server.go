@@ -12,6 +12,7 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -31,7 +32,8 @@ type Options struct {
 	Dev       bool // serves POST /dev/token
 	Now       func() time.Time
 	Log       *slog.Logger
-	Answered  func(Answer) // told of every call of a method that is served, when it has been answered: it must not block. May be nil
+	Tracer    *tracing.Tracer // nil: nothing is traced
+	Answered  func(Answer)    // told of every call of a method that is served, when it has been answered: it must not block. May be nil
 }
 
 // Answer is the answer to a call, as Options.Answered is told of it.
@@ -107,9 +109,18 @@ func (s *Server) Stats() Stats {
 	return Stats{HTTPCalls: int(s.flying.Load()), KnownUsers: s.known.size(), KnownUsersMost: maxKnownUsers}
 }
 
-// answered tells of an answer.
-func (s *Server) answered(method string, http bool, began time.Time, err *protocol.Error) {
-	s.Answered(Answer{Method: method, HTTP: http, Err: err, Took: s.Now().Sub(began)})
+// answered tells of an answer. The span is the call's, nil for most.
+func (s *Server) answered(span *tracing.Span, method string, http bool, began time.Time, err *protocol.Error) {
+	ended := s.Now()
+	s.Answered(Answer{Method: method, HTTP: http, Err: err, Took: ended.Sub(began)})
+	facts := tracing.Facts{Transport: "session"}
+	if http {
+		facts.Transport = "http"
+	}
+	if err != nil {
+		facts.Code = string(err.Code)
+	}
+	span.End(ended, facts)
 }
 
 // Opened implements gateway.Handler.

@@ -43,6 +43,7 @@ type App struct {
 	gate    *auth.Gate
 	buckets *states.Buckets
 	metrics *metrics
+	traces  *traces // nil when off
 
 	public      *listener
 	admin       *listener    // nil when off
@@ -82,6 +83,7 @@ func (a *App) open(ctx context.Context) error {
 		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: rates.ForMessages(limits, a.buckets, a.log), Observe: a.metrics.committed,
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
 			a.hub.Committed(c)
+			a.traceRelay(c)
 			a.relay.Wake()
 		},
 		Fatal: func(err error) {
@@ -92,6 +94,9 @@ func (a *App) open(ctx context.Context) error {
 		},
 	})
 	if err != nil {
+		return err
+	}
+	if a.traces, err = openTraces(ctx, cfg.Trace, node, a.metrics.version, a.log); err != nil {
 		return err
 	}
 	a.relay = relay.New(relay.Options{Source: a.store, Node: node, Log: a.log})
@@ -119,7 +124,7 @@ func (a *App) open(ctx context.Context) error {
 			Burst: int64(cfg.Limits.Burst), Replay: int64(cfg.Limits.Replay),
 		},
 		Heartbeat: cfg.Heartbeat, Origins: cfg.Origins, Dev: cfg.Dev, Now: time.Now, Log: a.log,
-		Answered: a.metrics.calls.answered,
+		Answered: a.metrics.calls.answered, Tracer: a.traces.tracer(),
 	})
 	var free []string
 	if cfg.Limits.MessagesPerSecond == 0 {
@@ -155,7 +160,7 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 	}
 	a.hub = delivery.New(delivery.Options{
 		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
-		Sessions: a.checkSessions, Observe: a.metrics.offered,
+		Sessions: a.checkSessions, Observe: a.metrics.offered, Tracer: a.traces.tracer(),
 	})
 	var err error
 	if a.cfg.Broker == "" {
@@ -249,5 +254,6 @@ func (a *App) Close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
+	a.traces.close()
 	return errors.Join(errs...)
 }

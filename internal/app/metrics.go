@@ -15,6 +15,7 @@ import (
 // metrics is what /metrics tells. What the parts count themselves is read when it is asked for; what takes time is observed as it happens: once for each
 // transaction, fan-out and answered call.
 type metrics struct {
+	version  string
 	registry *prometheus.Registry
 	listed   []metric
 
@@ -36,7 +37,7 @@ var (
 )
 
 func newMetrics(version string) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+	m := &metrics{version: version, registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.labelled("build_info", "gauge", "1, with the version of Parley and of Go.", []string{"version", "go"}, func(tell tellFunc) {
 		tell(1, version, runtime.Version())

@@ -41,9 +41,10 @@ var layout = []row{
 	{pkg: "client", imports: "protocol", libs: "json gobwas"},
 
 	// The core and the contracts.
-	{pkg: "internal/chat", imports: "protocol", libs: "json", without: sockets + " " + files},
-	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker", libs: "json", without: sockets},
-	{pkg: "internal/relay", imports: "protocol internal/chat", libs: "json", without: sockets},
+	{pkg: "internal/tracing", libs: "otel", without: sockets + " " + files},
+	{pkg: "internal/chat", imports: "protocol internal/tracing", libs: "json", without: sockets + " " + files},
+	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker internal/tracing", libs: "json", without: sockets},
+	{pkg: "internal/relay", imports: "protocol internal/chat internal/tracing", libs: "json", without: sockets},
 	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/state", without: sockets + " " + files},
 	{pkg: "internal/broker", imports: "protocol", libs: "json", without: sockets},
@@ -54,7 +55,7 @@ var layout = []row{
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/auth",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/auth internal/tracing",
 		libs:    "json pgx sqlite goose uuid sync text",
 	},
 
@@ -64,7 +65,7 @@ var layout = []row{
 	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
 	{
 		pkg:     "internal/api",
-		imports: "protocol internal/chat internal/delivery internal/gateway internal/auth",
+		imports: "protocol internal/chat internal/delivery internal/gateway internal/tracing internal/auth",
 		libs:    "json",
 	},
 	{pkg: "internal/openapi", libs: "json"},
@@ -76,7 +77,7 @@ var layout = []row{
 	{pkg: "web"},
 
 	// The one that knows all the others, and the commands.
-	{pkg: "internal/app", imports: "*", libs: "json prometheus sync"},
+	{pkg: "internal/app", imports: "*", libs: "json prometheus otel otel-sdk otlp sync"},
 	{
 		pkg:     "cmd/parley",
 		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/store internal/terminal",
@@ -111,6 +112,9 @@ var libraries = []library{
 	{"kong", "github.com/alecthomas/kong"},
 	{"nats", "github.com/nats-io/nats.go"},
 	{"nats-server", "github.com/nats-io/nats-server/v2"},
+	{"otel", "go.opentelemetry.io/otel"},
+	{"otel-sdk", "go.opentelemetry.io/otel/sdk"},
+	{"otlp", "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"},
 	{"pgx", "github.com/jackc/pgx/v5"},
 	{"prometheus", "github.com/prometheus/client_golang"},
 	{"rapid", "pgregory.net/rapid"},

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -120,4 +121,5 @@ type Event struct {
 	Joined   []string     // users whom the event made members (room.created, member.joined)
 	Left     []string     // users whose membership it ended, or who were banned (member.left)
 	Reason   protocol.LeaveReason
+	Span     *tracing.Span // of the call that made it; nil where that is not traced, and for what was read
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -77,6 +78,7 @@ func (s *Service) append(ctx context.Context, a *Append, done func(any, *protoco
 			return
 		}
 	}
+	a.Span = tracing.From(ctx)
 	s.ports.Log.Append(a, done)
 }
 

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -8,13 +9,14 @@ import (
 // checked. It is not changed after it was given to a [Log].
 type Append struct {
 	Actor    Actor
-	Method   string   // a method of the protocol that makes an event
-	Params   any      // *protocol.MessageSendParams and so on
-	Room     string   // for room.create the derived id
-	ClientID string   // in its namespace: that of a room.create is apart from those of the room's other calls (§4); "" without one
-	Hash     [16]byte // ContentHash of method and params; zero without ClientID
-	New      *NewRoom // room.create only
-	Size     int      // bytes that this append holds in the queue, for its bound
+	Method   string        // a method of the protocol that makes an event
+	Params   any           // *protocol.MessageSendParams and so on
+	Room     string        // for room.create the derived id
+	ClientID string        // in its namespace: that of a room.create is apart from those of the room's other calls (§4); "" without one
+	Hash     [16]byte      // ContentHash of method and params; zero without ClientID
+	New      *NewRoom      // room.create only
+	Size     int           // bytes that this append holds in the queue, for its bound
+	Span     *tracing.Span // of the call; nil where it is not traced
 }
 
 // NewRoom is what a room.create wants when its derived id is free.

@@ -27,6 +27,7 @@ type Config struct {
 	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
 	Log         Log           `yaml:"log"`
 	Limits      Limits        `yaml:"limits"`
+	Trace       Trace         `yaml:"trace"`
 	Heartbeat   time.Duration `yaml:"heartbeat" help:"Silence after which a connection is asked for a sign of life; after two it is closed."`
 	Drain       time.Duration `yaml:"drain" help:"Time over which a server that is told to stop sends its connections to other nodes."`
 	Dev         bool          `yaml:"dev" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
@@ -43,6 +44,12 @@ type Log struct {
 type TLS struct {
 	CertFile string `yaml:"cert_file" help:"File with the certificate for TLS and those that vouch for it, PEM; read again when it changes. Empty: clients are served in plain text."`
 	KeyFile  string `yaml:"key_file" help:"File with the private key of tls-cert-file, PEM."`
+}
+
+// Trace says which calls are traced, and who is told.
+type Trace struct {
+	Endpoint string  `yaml:"endpoint" help:"Where traces go, by OTLP over HTTP: http://HOST:4318/v1/traces. Empty: nothing is traced."`
+	Sample   float64 `yaml:"sample" help:"Part of all calls that is traced, 0 to 1; a back end that sends a traceparent decides itself."`
 }
 
 // Limits bound what clients may ask of the server.
@@ -72,6 +79,7 @@ func Default() *Config {
 			Replay:                1000,
 			CallsPerSecond:        200,
 		},
+		Trace:     Trace{Sample: 0.01},
 		Heartbeat: 25 * time.Second,
 		Drain:     10 * time.Second,
 	}
@@ -90,6 +98,7 @@ func (c *Config) Redacted() *Config {
 		brokers[i] = redactURL(broker)
 	}
 	r.Broker = strings.Join(brokers, ",")
+	r.Trace.Endpoint = redactURL(c.Trace.Endpoint)
 	return &r
 }
 

@@ -56,6 +56,9 @@ limits:
   replay: 6
   connections: 7
   calls_per_second: 8
+trace:
+  endpoint: http://collector:4318/v1/traces
+  sample: 0.5
 heartbeat: 30s
 drain: 1m
 dev: true
@@ -74,6 +77,7 @@ func whole() *config.Config {
 			MessagesPerSecond: 0.5, Burst: 2, RoomMessagesPerSecond: 3, RoomBurst: 4,
 			FrameBytes: 5000, Replay: 6, Connections: 7, CallsPerSecond: 8,
 		},
+		Trace:     config.Trace{Endpoint: "http://collector:4318/v1/traces", Sample: 0.5},
 		Heartbeat: 30 * time.Second, Drain: time.Minute, Dev: true, DevInsecure: true,
 	}
 }
@@ -199,6 +203,8 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "unknown flag", overrides: map[string]string{"lisen": "x"}, want: []string{"no setting for the flag --lisen; did you mean listen?"}},
 		{name: "flag's value", overrides: map[string]string{"limits.burst": ""}, want: []string{`--limits-burst: "" is not a whole number`}},
 		{name: "replaced but bad", env: []string{"PARLEY_DRAIN=soon"}, overrides: map[string]string{"drain": "1s"}, want: []string{"PARLEY_DRAIN"}},
+		{name: "endpoint", overrides: map[string]string{"trace-endpoint": "collector:4318"}, want: []string{"trace.endpoint: must be http://"}},
+		{name: "sample", overrides: map[string]string{"trace-sample": "1.5"}, want: []string{"trace.sample: 1.5 is not between 0 and 1"}},
 		{name: "checked at the end", overrides: map[string]string{"drain": "-1s"}, want: []string{"drain: -1s is not between 0s and 10m0s"}},
 	}
 	for _, tt := range tests {

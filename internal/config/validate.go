@@ -63,6 +63,10 @@ func (c *Config) Validate() error {
 		}
 	}
 	check("limits.frame_bytes", checkRange(c.Limits.FrameBytes, minFrameBytes, maxFrameBytes))
+	check("trace.endpoint", checkEndpoint(c.Trace.Endpoint))
+	if c.Trace.Sample < 0 || c.Trace.Sample > 1 {
+		check("trace.sample", fmt.Errorf("%v is not between 0 and 1", c.Trace.Sample))
+	}
 	check("heartbeat", checkRange(c.Heartbeat, minHeartbeat, maxHeartbeat))
 	check("drain", checkRange(c.Drain, 0, maxDrain))
 	if c.Dev && !c.DevInsecure {
@@ -149,6 +153,17 @@ func checkBroker(broker string) error {
 		}
 	}
 	return nil
+}
+
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := parseURL(endpoint)
+	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("must be http://HOST:4318/v1/traces, or https")
+	}
+	return err
 }
 
 func checkURL(s string) error {

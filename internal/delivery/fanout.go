@@ -170,9 +170,9 @@ func (p *pass) flush() {
 	h.recent.keep(r, p.run)
 	h.counters.events.Add(uint64(len(p.run)))
 	if r.size() > 0 {
-		run, events := p.run, len(p.run)
+		began, run, events := h.now(), p.run, len(p.run)
 		if s := r.sampled(); s != nil {
-			run, events = s.choose(r.id, run, h.now())
+			run, events = s.choose(r.id, run, began)
 			h.counters.skipped.Add(uint64(len(p.run) - events))
 		}
 		h.batches(run, func(b *Batch, of []*entry) bool {
@@ -190,23 +190,10 @@ func (p *pass) flush() {
 			}
 			pace.sampler.spend(pace.last, events)
 		}
-		h.observe(h.fannedOut(p.run[0]))
+		h.observer.offered(r, p.run, began, h.now())
 	}
 	clear(p.run)
 	p.run = p.run[:0]
-}
-
-// fannedOut is what is told of a fan-out that began with an event.
-func (h *Hub) fannedOut(first *entry) FanOut {
-	since := first.since
-	if first.origin == OfHint {
-		since = sentAt(first.frame)
-	}
-	f := FanOut{Origin: first.origin}
-	if !since.IsZero() {
-		f.Took = max(0, h.now().Sub(since))
-	}
-	return f
 }
 
 // atOnce is how many sessions are offered a batch before others get at the room and at the processor.

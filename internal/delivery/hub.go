@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-im/parley/internal/broker"
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -45,6 +46,7 @@ type Options struct {
 	Log       *slog.Logger        // nil: nothing is logged
 	Sessions  func()              // called, one call at a time, when sessions, revocations or keys may have changed on another node, and every 15 s
 	Observe   func(FanOut)        // told of every fan-out, with the room locked: it must not block. nil: nobody is told
+	Tracer    *tracing.Tracer     // nil: nothing is traced
 	Workers   int                 // goroutines that fan out; 0: twice GOMAXPROCS, so that a vast room does not hold up the others
 }
 
@@ -65,7 +67,7 @@ type Hub struct {
 	recent    recent
 	queue     queue[room]     // rooms with something to fan out
 	behind    queue[Follower] // sessions with something to catch up with
-	observe   func(FanOut)
+	observer  observer
 	agenda    agenda
 	news      news
 	receipts  receipts
@@ -96,9 +98,7 @@ func New(o Options) *Hub {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
-	if h.observe = o.Observe; h.observe == nil {
-		h.observe = func(FanOut) {}
-	}
+	h.observer = observer{tracer: o.Tracer, fannedOut: o.Observe}
 	if h.life.workers = o.Workers; h.life.workers == 0 {
 		h.life.workers = 2 * runtime.GOMAXPROCS(0)
 	}
@@ -196,6 +196,9 @@ func (h *Hub) committed(e *chat.Event, now time.Time) {
 	n := newEntry(e)
 	n.origin, n.since = OfCommit, now
 	if h.live != nil {
+		if n.span != nil {
+			h.live.Publish(e.Room, appendTrace(h.envelope(kindTrace, 80), n))
+		}
 		h.live.Publish(e.Room, h.eventMessage(n))
 		if n.change != nil && !n.change.deleted {
 			h.news.tell(e.Room, n.seq, n.change)
@@ -268,24 +271,6 @@ func (h *Hub) reading(ctx context.Context, read func() error) error {
 	}
 	defer func() { <-h.reads }()
 	return read()
-}
-
-// Origin is where an event came from.
-type Origin uint8
-
-// The origins.
-const (
-	OfStore  Origin = iota // read, to fill a hole
-	OfCommit               // committed on this node
-	OfHint                 // committed on another node, brought by the broker
-)
-
-// FanOut is events of a room that were offered to everyone who follows it here, as Options.Observe is told of it.
-type FanOut struct {
-	Origin Origin // of the first of the events, here and below
-	// Took is the time until the last session was offered the events: since this node was told of the commit, or since the event's `at` where that was set by
-	// another node, whose clock it is. It is 0 for what was read.
-	Took time.Duration
 }
 
 // counters count since the start.

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -63,7 +64,8 @@ type entry struct {
 	sample *int64  // room.updated: settings.sample_per_s from here on; nil where the settings stay
 	erases bool    // message.deleted: no earlier content may be served from memory
 	origin Origin
-	since  time.Time // when the commit was told; zero for what was not committed here
+	since  time.Time     // when the commit was told; zero for what was not committed here
+	span   *tracing.Span // nil for what is not traced
 
 	message bool         // message.created: in a sampled room the first to be left out
 	through protocol.Seq // it is no event: its frame stands for those from seq to here, which are left out
@@ -87,6 +89,7 @@ func newEntry(e *chat.Event) *entry {
 		seq:    e.Seq,
 		frame:  protocol.AppendEvent(make([]byte, 0, len(e.Data)+192), &e.Event),
 		erases: e.Name == protocol.MessageDeleted, message: e.Name == protocol.MessageCreated,
+		span: e.Span,
 	}
 	if e.Name == protocol.RoomUpdated {
 		var d protocol.RoomUpdatedData

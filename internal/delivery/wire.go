@@ -3,7 +3,6 @@ package delivery
 import (
 	"bytes"
 	"encoding/binary"
-	"time"
 	"unicode/utf8"
 
 	"github.com/parley-im/parley/internal/broker"
@@ -24,6 +23,7 @@ const (
 	kindNews                     // to everyone: its number, room, seq, reason, joined, left
 	kindSessions                 // to everyone: nothing
 	kindProbe                    // to everyone: its number, meant for the sender itself, and how much news the sender has sent
+	kindTrace                    // to the room, before the event that it is about, which is traced: seq, and the rest is the name of its span
 )
 
 const (
@@ -103,6 +103,10 @@ func appendReceipts(b []byte, private bool, rows []chat.CursorRow) []byte {
 		b = binary.AppendUvarint(binary.AppendUvarint(b, r.Delivered), r.Read)
 	}
 	return b
+}
+
+func appendTrace(b []byte, e *entry) []byte {
+	return append(binary.AppendUvarint(b, e.seq), e.span.Traceparent()...)
 }
 
 func appendTyping(b []byte, user string, active bool) []byte {
@@ -188,17 +192,6 @@ func (r *reader) event() *entry {
 	return e
 }
 
-// sentAt is the `at` of an event's frame, which stands in it before anything that a user wrote; zero if it cannot be read.
-func sentAt(frame []byte) time.Time {
-	_, rest, _ := bytes.Cut(frame, []byte(`"at":"`))
-	at, _, _ := bytes.Cut(rest, []byte(`"`))
-	t, err := time.Parse(time.RFC3339, string(at))
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
 // receipts reads the body of receipts in a room; nil if they are none.
 func (r *reader) receipts(room string) []chat.CursorRow {
 	private := r.byte() != 0
@@ -259,11 +252,13 @@ func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
 		case len(e.frame) == 0:
 			h.arrive(to, &arrival{kind: arrivedHead, seq: e.seq})
 		default:
-			e.origin = OfHint
+			e.origin, e.span = OfHint, h.observer.take(id, e.seq)
 			h.arriveEvent(to, e)
 		}
 	case kindReceipts:
 		h.receipts.moved(r.receipts(id), false)
+	case kindTrace:
+		h.observer.expect(id, r.number(), string(r.rest))
 	case kindTyping:
 		user, active := r.string(), r.byte() != 0
 		if !r.bad {

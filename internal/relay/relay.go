@@ -46,7 +46,8 @@ type Relay struct {
 	aside   map[string]time.Time // rooms that cannot be applied, and until when they are left alone
 	away    bool                 // the store did not answer when it was asked last
 
-	count counters
+	count  counters
+	traced traced
 }
 
 // counters are what Stats tells.
@@ -219,7 +220,9 @@ func (r *Relay) carry(ctx context.Context, spans []Span, events int) (more bool,
 	switch unavailable := (*protocol.Error)(nil); {
 	case err == nil:
 		r.count.applied.Add(uint64(n))
-		more = n < events
+		if more = n < events; !more {
+			r.traced.applied(spans, events, began, began.Add(took))
+		}
 	case ctx.Err() != nil:
 		return false, err
 	case errors.Is(err, ErrOvertaken):

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -141,6 +142,7 @@ func (w *work) decide(it *item) {
 			d.wide = true
 		}
 	}
+	e.Event.Span = it.append.Span
 	s.Apply(e)
 	w.effects = append(w.effects, e)
 }
@@ -211,6 +213,21 @@ func (w *work) cursorRow(session string, s *chat.State, m *chat.Member) chat.Cur
 	return chat.CursorRow{
 		Room: m.Room, User: m.User, Session: session, Delivered: m.Delivered, Read: m.Read, Unread: m.Unread(s.Head.N),
 		Private: s.Room.HidesCursors(),
+	}
+}
+
+// trace tells the appends that are traced what became of them. A transaction belongs to one of their traces; in the others it is linked to it.
+func (w *work) trace(began, ended time.Time) {
+	var transaction *tracing.Span
+	for _, it := range w.items {
+		if it.append == nil || it.append.Span == nil {
+			continue
+		}
+		it.append.Span.Part("append", it.queued, began, tracing.Facts{Room: it.append.Room})
+		part := it.append.Span.Part("transaction", began, ended, tracing.Facts{Batch: len(w.items), Linked: transaction})
+		if transaction == nil {
+			transaction = part
+		}
 	}
 }
 

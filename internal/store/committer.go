@@ -313,7 +313,9 @@ func (c *committer) try(l lane, items []*item) (*work, error) {
 		return nil, err
 	}
 	if err == nil {
-		c.observe(Transaction{Items: len(items), Waited: began.Sub(items[0].queued), Took: c.now().Sub(began)})
+		ended := c.now()
+		c.observe(Transaction{Items: len(items), Waited: began.Sub(items[0].queued), Took: ended.Sub(began)})
+		w.trace(began, ended)
 	}
 	return w, err
 }
