@@ -25,6 +25,7 @@ import (
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/relay"
+	"github.com/parley-im/parley/internal/retention"
 	states "github.com/parley-im/parley/internal/state/memory"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
@@ -38,6 +39,7 @@ type App struct {
 	live    broker.Live
 	hub     *delivery.Hub
 	relay   *relay.Relay
+	sweeper *retention.Sweeper
 	gateway *gateway.Gateway
 	api     *api.Server
 	gate    *auth.Gate
@@ -100,6 +102,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.relay = relay.New(relay.Options{Source: a.store, Node: node, Log: a.log})
+	a.sweeper = retention.New(retention.Options{Source: a.store, Log: a.log})
 	if err := a.openDelivery(ctx, node); err != nil {
 		return err
 	}
@@ -189,6 +192,7 @@ func (a *App) Run(ctx context.Context) error {
 	loops.Go(func() { a.api.Run(background) })
 	loops.Go(func() { a.buckets.Run(background) })
 	loops.Go(func() { a.relay.Run(background) })
+	loops.Go(func() { a.sweeper.Run(background) })
 	loops.Go(func() { a.ebb(background) })
 	if a.certificate != nil {
 		loops.Go(func() { a.certificate.run(background) })

@@ -45,6 +45,7 @@ var layout = []row{
 	{pkg: "internal/chat", imports: "protocol internal/tracing", libs: "json", without: sockets + " " + files},
 	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker internal/tracing", libs: "json", without: sockets},
 	{pkg: "internal/relay", imports: "protocol internal/chat internal/tracing", libs: "json", without: sockets},
+	{pkg: "internal/retention", imports: "protocol", without: sockets},
 	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/state", without: sockets + " " + files},
 	{pkg: "internal/broker", imports: "protocol", libs: "json", without: sockets},
@@ -55,7 +56,7 @@ var layout = []row{
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/auth internal/tracing",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/retention internal/auth internal/tracing",
 		libs:    "json pgx sqlite goose uuid sync text",
 	},
 

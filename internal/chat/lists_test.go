@@ -51,7 +51,7 @@ func TestListMessages(t *testing.T) {
 		t.Errorf("events since join: %s, %v", events.Events, err)
 	}
 	place, err := s.Place(t.Context(), user("out"), id)
-	if want := (Place{Room: id, Kind: protocol.Channel, Head: seq, JoinedSeq: seq - 1, From: seq - 1}); err != nil || place != want {
+	if want := (Place{Room: id, Kind: protocol.Channel, Head: seq, JoinedSeq: seq - 1, First: 1, From: seq - 1}); err != nil || place != want {
 		t.Errorf("place: %+v, %v", place, err)
 	}
 }

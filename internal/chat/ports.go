@@ -110,6 +110,7 @@ type Place struct {
 	Kind      protocol.Kind
 	Head      protocol.Seq
 	JoinedSeq protocol.Seq
+	First     protocol.Seq // the first seq that the room keeps
 	From      protocol.Seq // the first seq that the member may see
 
 	SamplePerS int64 // settings.sample_per_s of a live room as of Head; 0: every event is pushed

@@ -213,7 +213,7 @@ func (s *Service) Place(ctx context.Context, actor Actor, room string) (Place, *
 		if err := sc.Readable(actor); err != nil {
 			return err
 		}
-		place = Place{Room: room, Kind: sc.Room.Kind, Head: sc.Head.Seq, From: sc.From()}
+		place = Place{Room: room, Kind: sc.Room.Kind, Head: sc.Head.Seq, First: sc.Room.First, From: sc.From()}
 		if sc.Me.current() {
 			place.JoinedSeq = sc.Me.JoinedSeq
 		}

@@ -47,7 +47,7 @@ func wanted(p chat.Place, pos protocol.Seq) *want {
 // (not: before what the user may see of it), or too far behind.
 func (a admission) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
 	w := wanted(p, min(after, p.Head)+1)
-	trimmed := after > 0 && after+1 < p.From && p.From != p.JoinedSeq
+	trimmed := after > 0 && after+1 < p.First
 	w.lag.reset = stale || after > p.Head || trimmed || p.Head+1 > w.lag.pos+a.hub.replay
 	return w
 }

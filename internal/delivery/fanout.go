@@ -167,7 +167,7 @@ func (p *pass) flush() {
 		return
 	}
 	h, r := p.hub, p.room
-	h.recent.keep(r, p.run)
+	h.recent.keep(r, p.run, h.now())
 	h.counters.events.Add(uint64(len(p.run)))
 	if r.size() > 0 {
 		began, run, events := h.now(), p.run, len(p.run)

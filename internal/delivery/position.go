@@ -87,6 +87,7 @@ func (p *position) round(ctx context.Context, n int) {
 	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
 	h := p.hub
+	h.recent.expire(h.now())
 	if h.live != nil {
 		back := p.answered.Load() == p.sent.Load()
 		h.live.Broadcast(appendProbe(h.envelope(kindProbe, 20), p.sent.Add(1), h.news.count()))

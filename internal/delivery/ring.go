@@ -2,11 +2,13 @@ package delivery
 
 import (
 	"sync"
+	"time"
 
 	"github.com/parley-im/parley/protocol"
 )
 
-// recent holds the latest frames of all rooms in one budget of bytes; the oldest go first, whichever room they are of.
+// recent holds the latest frames of all rooms in one budget of bytes; the oldest go first, whichever room they are of. After recentTime all go: a room keeps
+// its events for a day at the least, so that nothing is served from here that is kept no longer.
 type recent struct {
 	mu             sync.Mutex // a leaf
 	budget, bytes  int
@@ -15,12 +17,15 @@ type recent struct {
 }
 
 // entryBytes is what an entry costs beside its frame.
-const entryBytes = 160
+const entryBytes = 168
 
 func (e *entry) cost() int { return cap(e.frame) + entryBytes }
 
+// recentTime is for how long a frame is kept at the most.
+const recentTime = time.Hour
+
 // keep adds a room's next entries. Those of a room that erases content come only when no earlier ones are kept.
-func (c *recent) keep(r *room, run []*entry) {
+func (c *recent) keep(r *room, run []*entry, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ring := c.rings[r]
@@ -29,7 +34,7 @@ func (c *recent) keep(r *room, run []*entry) {
 		ring = nil
 	}
 	for _, e := range run {
-		e.room, e.older = r, c.newest
+		e.room, e.older, e.kept = r, c.newest, now.Unix()
 		if c.newest != nil {
 			c.newest.newer = e
 		} else {
@@ -40,14 +45,28 @@ func (c *recent) keep(r *room, run []*entry) {
 	}
 	c.rings[r] = append(ring, run...)
 	for c.bytes > c.budget {
-		from := c.oldest.room
-		c.unlink(c.oldest)
-		if ring := c.rings[from]; len(ring) > 1 {
-			ring[0] = nil
-			c.rings[from] = ring[1:]
-		} else {
-			delete(c.rings, from)
-		}
+		c.dropOldest()
+	}
+}
+
+// expire forgets what has been kept for recentTime.
+func (c *recent) expire(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for before := now.Add(-recentTime).Unix(); c.oldest != nil && c.oldest.kept <= before; {
+		c.dropOldest()
+	}
+}
+
+// dropOldest forgets one entry; the caller holds mu.
+func (c *recent) dropOldest() {
+	from := c.oldest.room
+	c.unlink(c.oldest)
+	if ring := c.rings[from]; len(ring) > 1 {
+		ring[0] = nil
+		c.rings[from] = ring[1:]
+	} else {
+		delete(c.rings, from)
 	}
 }
 

@@ -70,8 +70,9 @@ type entry struct {
 	message bool         // message.created: in a sampled room the first to be left out
 	through protocol.Seq // it is no event: its frame stands for those from seq to here, which are left out
 
-	room         *room // of the ring; these three under recent.mu
+	room         *room // of the ring; these four under recent.mu
 	older, newer *entry
+	kept         int64 // since when, in Unix seconds
 }
 
 // change is what an event does to who may see the room.

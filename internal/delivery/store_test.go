@@ -123,11 +123,11 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 		if l == nil || !l.sees(user) || all && (!l.members[user].in || l.room.Kind == protocol.Live) {
 			continue
 		}
-		p := chat.Place{Room: id, Kind: l.room.Kind, Head: l.head(), From: l.first, SamplePerS: l.room.Settings.SamplePerS}
+		p := chat.Place{Room: id, Kind: l.room.Kind, Head: l.head(), First: l.first, From: l.first, SamplePerS: l.room.Settings.SamplePerS}
 		if m := l.members[user]; m.in {
 			p.JoinedSeq = m.joined
 			if l.sinceJoin {
-				p.From = m.joined
+				p.From = max(m.joined, l.first)
 			}
 		}
 		places = append(places, p)

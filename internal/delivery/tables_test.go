@@ -65,6 +65,7 @@ func TestTheRingKeepsTheLatest(t *testing.T) {
 		next := map[*room]protocol.Seq{}
 		kept := []*entry(nil) // the model: everything kept, oldest first
 		of := map[*entry]*room{}
+		now, at := time.Unix(1_000_000, 0), map[*entry]time.Time{}
 		any := rapid.SampledFrom(rooms)
 		t.Repeat(map[string]func(*rapid.T){
 			"keep": func(t *rapid.T) {
@@ -77,10 +78,10 @@ func TestTheRingKeepsTheLatest(t *testing.T) {
 				for range rapid.IntRange(1, 8).Draw(t, "n") {
 					next[r]++
 					e := &entry{seq: next[r], frame: make([]byte, rapid.IntRange(1, 200).Draw(t, "size"))}
-					of[e] = r
+					of[e], at[e] = r, now
 					run = append(run, e)
 				}
-				ring.keep(r, run)
+				ring.keep(r, run, now)
 				kept = append(kept, run...)
 				for size(kept) > budget {
 					kept = kept[1:]
@@ -90,6 +91,11 @@ func TestTheRingKeepsTheLatest(t *testing.T) {
 				r := any.Draw(t, "room")
 				ring.drop(r)
 				kept = slices.DeleteFunc(kept, func(e *entry) bool { return of[e] == r })
+			},
+			"expire": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "minutes")) * time.Minute)
+				ring.expire(now)
+				kept = slices.DeleteFunc(kept, func(e *entry) bool { return now.Sub(at[e]) >= recentTime })
 			},
 			"": func(t *rapid.T) {
 				if ring.size() != size(kept) {
@@ -130,7 +136,7 @@ func TestTheRingReadsAboutAsMuchAsAsked(t *testing.T) {
 	for i := range 10 {
 		run = append(run, &entry{seq: protocol.Seq(i + 1), frame: make([]byte, 100)})
 	}
-	ring.keep(r, run)
+	ring.keep(r, run, time.Unix(0, 0))
 	if got := len(ring.read(r, 3, 250)); got != 3 {
 		t.Errorf("%d entries of 100 bytes for 250", got)
 	}

@@ -195,10 +195,10 @@ func (w *work) reportCursors(it *item) {
 		row := *s.Members[m.Actor.User]
 		read, deliv := min(r.Read, s.Head.Seq), min(max(r.Delivered, r.Read), s.Head.Seq)
 		moved := read > row.Read || deliv > row.Delivered
-		if read > row.Read {
-			row.Read, row.ReadN = read, w.numberAt(r.Room, read, s.Head)
+		if read > row.Read { // who reads into what is no longer kept has passed all of it: what lay between has no numbers any more
+			row.Read, row.ReadN = max(read, s.Room.First-1), w.numberAt(r.Room, read, s.Head)
 		}
-		row.Delivered = max(row.Delivered, deliv)
+		row.Delivered = max(row.Delivered, deliv, row.Read)
 		s.Members[m.Actor.User] = &row
 		it.rows[i] = w.cursorRow(m.Actor.Session, s, &row)
 		it.rows[i].Moved = moved

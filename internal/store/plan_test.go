@@ -59,6 +59,15 @@ func planned() map[string]struct {
 		"rooms behind":      {selectBehind, "room_heads_behind"},
 		"changed messages":  {selectChanges, ""},
 		"moved marks":       {moveMark, ""},
+		"rooms due":         {selectDue, "rooms_due"},
+		"expired events":    {selectExpired, ""},
+		"kept ids":          {keepIDs, ""},
+		"pruned events":     {pruneEvents, ""},
+		"pruned reactions":  {pruneReactions, ""},
+		"pruned members":    {pruneMembers, ""},
+		"forgotten ids":     {forgetIDs, "kept_ids_at"},
+		"forgotten members": {forgetMembers, "members_gone"},
+		"message numbers":   {selectNumbers, ""},
 	}
 }
 

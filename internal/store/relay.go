@@ -27,8 +27,8 @@ var (
 		FROM events c CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 		WHERE c.room = $1 AND c.seq > $2 AND c.seq <= $3 AND c.name IN ('message.created', 'message.edited', 'message.deleted')
 			AND e.room = c.room AND e.seq = CASE WHEN c.name = 'message.created' THEN c.seq ELSE c.target END ORDER BY c.seq`)
-	moveMark = sql(`UPDATE room_heads SET applied = $3 WHERE room = $1 AND applied = $2`)
-	setBack  = sql(`UPDATE room_heads SET applied = 0 WHERE applied <> 0`)
+	moveMark     = sql(`UPDATE room_heads SET applied = $3 WHERE room = $1 AND applied = $2`)
+	selectFirsts = sql(`SELECT r.id, r.first FROM rooms r WHERE r.id IN {list $1}`)
 
 	countNodes = sql(`SELECT count(*) FROM nodes WHERE beat_at >= $1 AND id <> $2`)
 	takeLeases = text{postgres: `UPDATE relay_leases SET node = $1, until = $3 WHERE slots = ANY (ARRAY(
@@ -88,7 +88,7 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 				return relay.ErrOvertaken
 			}
 		}
-		return nil
+		return s.stillKept(ctx, t, spans, documents)
 	})
 	if err != nil {
 		return 0, err
@@ -97,6 +97,32 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 		events += int(span.UpTo - span.After)
 	}
 	return events, nil
+}
+
+// stillKept refuses what was read of messages that were pruned since, so that no word of them gets back into the index. The heads of the rooms are locked by
+// now: what is to be pruned next will find the words.
+func (s *Store) stillKept(ctx context.Context, t tx, spans []relay.Span, documents []document) error {
+	rooms := make([]string, len(spans))
+	for i, span := range spans {
+		rooms[i] = span.Room
+	}
+	firsts := make(map[string]protocol.Seq, len(spans))
+	err := t.query(ctx, selectFirsts, []any{jsonList(rooms)}, func(scan scan) error {
+		var room string
+		var first protocol.Seq
+		err := scan(&room, &first)
+		firsts[room] = first
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range documents {
+		if d.seq < firsts[d.room] {
+			return relay.ErrOvertaken
+		}
+	}
+	return nil
 }
 
 // change is a message that an event made or changed, as it stands.
@@ -170,15 +196,4 @@ func documentsOf(changes []change) []document {
 		seen[at] = true
 	}
 	return documents
-}
-
-// RebuildSearch empties the search index and has the relay apply every log from its beginning. Until that is done searches find less.
-func (s *Store) RebuildSearch(ctx context.Context) error {
-	return s.write(ctx, func(t tx) error {
-		if _, err := t.exec(ctx, setBack); err != nil {
-			return err
-		}
-		_, err := t.exec(ctx, clearIndex)
-		return err
-	})
 }

@@ -43,10 +43,6 @@ var (
 		postgres: `INSERT INTO search (at, room, seq, words) VALUES ($1, $2, $3, array_to_tsvector(string_to_array($4, ' ')))
 			ON CONFLICT (at, room, seq) DO UPDATE SET words = excluded.words`, // another relay may be at it, too: one of the two is overtaken
 	}
-	clearIndex = text{
-		sqlite:   `INSERT INTO search (search) VALUES ('delete-all')`,
-		postgres: `TRUNCATE search`,
-	}
 )
 
 // Recent implements chat.Search.
@@ -218,13 +214,14 @@ func (s *Store) index(ctx context.Context, t tx, documents []document) error {
 	return t.batch(ctx, &b)
 }
 
-func (s *Store) unindex(ctx context.Context, t tx, b *batch, d document) error {
-	if s.engine.dialect() == postgres {
-		b.exec(deleteIndexed, d.at, d.room, d.seq)
+// unindex adds what takes a document out of the index.
+func (d *db) unindex(ctx context.Context, t tx, b *batch, doc document) error {
+	if d.engine.dialect() == postgres {
+		b.exec(deleteIndexed, doc.at, doc.room, doc.seq)
 		return nil
 	}
 	var row int64
-	found, err := one(ctx, t, findRow, []any{d.at, d.room, d.seq}, &row)
+	found, err := one(ctx, t, findRow, []any{doc.at, doc.room, doc.seq}, &row)
 	if found {
 		b.exec(deleteRow, row)
 	}

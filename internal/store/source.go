@@ -36,7 +36,7 @@ func scanPlace(scan scan, rest ...any) (*chat.Scene, error) {
 
 // placeOf is the place of one who may follow the room.
 func placeOf(sc *chat.Scene) chat.Place {
-	p := chat.Place{Room: sc.Room.ID, Kind: sc.Room.Kind, Head: sc.Head.Seq, From: sc.From()}
+	p := chat.Place{Room: sc.Room.ID, Kind: sc.Room.Kind, Head: sc.Head.Seq, First: sc.Room.First, From: sc.From()}
 	if sc.Me != nil && sc.Me.State == chat.IsMember {
 		p.JoinedSeq = sc.Me.JoinedSeq
 	}

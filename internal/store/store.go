@@ -41,6 +41,7 @@ type Store struct {
 	*db
 	names
 	*accounts
+	pruner
 	log       *slog.Logger
 	epoch     string
 	committer *committer
@@ -64,7 +65,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
-	s := &Store{db: d, accounts: newAccounts(d), log: o.Log}
+	s := &Store{db: d, accounts: newAccounts(d), pruner: pruner{d}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.close())

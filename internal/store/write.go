@@ -18,10 +18,15 @@ var (
 	selectOwners    = sql(`SELECT count(*) FROM members WHERE room = $1 AND state = 1 AND role = 'owner'`)
 	selectReaction  = sql(`SELECT seq FROM reactions WHERE room = $1 AND target = $2 AND emoji = $3 AND user_id = $4`)
 	selectKnown     = sql(`SELECT e.room, e.user_id, e.client_id, e.seq, e.n, e.at, e.name, e.hash, e.data
-		FROM {triples $1} p CROSS JOIN events e WHERE e.room = p.a AND e.user_id = p.b AND e.client_id = p.c AND e.client_id <> ''`)
+		FROM {triples $1} p CROSS JOIN events e WHERE e.room = p.a AND e.user_id = p.b AND e.client_id = p.c AND e.client_id <> ''
+		UNION ALL SELECT k.room, k.user_id, k.client_id, k.seq, k.n, k.at, k.name, k.hash, k.data
+		FROM {triples $1} p CROSS JOIN kept_ids k WHERE k.room = p.a AND k.user_id = p.b AND k.client_id = p.c`)
 	selectStored = sql(`SELECT ` + messageCols + ` FROM {places $1} p CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 		WHERE e.room = p.a AND e.seq = p.b AND e.name = 'message.created'`)
-	selectNumbers = sql(`SELECT e.room, e.seq, e.n FROM {places $1} p CROSS JOIN events e WHERE e.room = p.a AND e.seq = p.b`)
+	// selectNumbers are the message numbers at places: where the event is no longer kept, that before the first one that is.
+	selectNumbers = sql(`SELECT p.a, p.b, CASE WHEN e.seq > p.b AND e.name = 'message.created' THEN e.n - 1 ELSE e.n END
+		FROM {places $1} p CROSS JOIN events e
+		WHERE e.room = p.a AND e.seq = (SELECT min(x.seq) FROM events x WHERE x.room = p.a AND x.seq >= p.b)`)
 )
 
 // needs gathers what all items of a transaction need.
@@ -206,12 +211,13 @@ type roomSeq struct {
 	seq  protocol.Seq
 }
 
-// numberAt is the message number at an event: the head's own, or one that queryNumbers has read.
+// numberAt is the message number at an event: the head's own, or one that queryNumbers has read. From an event on of which nothing is kept the head's is all
+// that there is.
 func (w *work) numberAt(room string, seq protocol.Seq, head chat.Head) uint64 {
-	if seq == head.Seq {
-		return head.N
+	if n, kept := w.numbers[roomSeq{room, seq}]; kept && seq != head.Seq {
+		return n
 	}
-	return w.numbers[roomSeq{room, seq}]
+	return head.N
 }
 
 // scanHead reads a room's id and headCols.
@@ -222,10 +228,10 @@ func scanHead(scan scan) (room string, h chat.Head, err error) {
 
 // What a transaction of the log writes, in one round trip.
 var (
-	insertRoom = sql(`INSERT INTO rooms (id, kind, name, folded, topic, avatar, data, settings, created_at, created_by, first, members, pair, deleted)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`)
-	updateRoom = sql(`UPDATE rooms SET name = $2, folded = $3, topic = $4, avatar = $5, data = $6, settings = $7, first = $8, members = $9, deleted = $10
-		WHERE id = $1`)
+	insertRoom = sql(`INSERT INTO rooms (id, kind, name, folded, topic, avatar, data, settings, created_at, created_by, first, members, pair, deleted, due)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`)
+	updateRoom = sql(`UPDATE rooms SET name = $2, folded = $3, topic = $4, avatar = $5, data = $6, settings = $7, first = $8, members = $9, deleted = $10,
+		due = CASE WHEN settings <> $7 OR deleted <> $10 THEN $11 ELSE due END WHERE id = $1`)
 	insertHead  = sql(`INSERT INTO room_heads (room, seq, n, last, at, changed, applied) VALUES ($1, $2, $3, $4, $5, {changed}, 0)`)
 	updateHead  = sql(`UPDATE room_heads SET seq = $2, n = $3, last = $4, at = $5, changed = {changed} WHERE room = $1`)
 	insertEvent = sql(`INSERT INTO events (room, seq, name, at, user_id, data, n, client_id, hash, target, thread)
@@ -244,14 +250,14 @@ var (
 
 	// Cursors only ever grow here, whatever another node has written meanwhile: the row was read without a lock on it.
 	upsertMember = sql(`INSERT INTO members (room, user_id, state, role, joined_at, joined_seq, left_seq, muted_until, read_seq, read_n, delivered,
-			sent_n, sent_at, notify, pinned, archived, hidden_at, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, {changed})
+			sent_n, sent_at, notify, pinned, archived, hidden_at, changed, gone_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, {changed}, $15)
 		ON CONFLICT (room, user_id) DO UPDATE SET state = excluded.state, role = excluded.role, joined_at = excluded.joined_at,
 			joined_seq = excluded.joined_seq, left_seq = excluded.left_seq, muted_until = excluded.muted_until,
 			read_n = CASE WHEN excluded.read_seq > members.read_seq THEN excluded.read_n ELSE members.read_n END,
 			read_seq = CASE WHEN excluded.read_seq > members.read_seq THEN excluded.read_seq ELSE members.read_seq END,
 			delivered = CASE WHEN excluded.delivered > members.delivered THEN excluded.delivered ELSE members.delivered END,
-			sent_n = excluded.sent_n, sent_at = excluded.sent_at, changed = excluded.changed`)
+			sent_n = excluded.sent_n, sent_at = excluded.sent_at, changed = excluded.changed, gone_at = excluded.gone_at`)
 	updateSent    = sql(`UPDATE members SET sent_n = $3, sent_at = $4 WHERE room = $1 AND user_id = $2`)
 	updateCursors = sql(`UPDATE members SET
 			read_n = CASE WHEN $3 > read_seq THEN $4 ELSE read_n END, read_seq = CASE WHEN $3 > read_seq THEN $3 ELSE read_seq END,
@@ -276,10 +282,11 @@ func (w *work) write(ctx context.Context, t tx) error {
 			q = insertHead
 			r := s.Room
 			b.exec(insertRoom, r.ID, string(r.Kind), r.Name, foldCase(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.CreatedAt,
-				r.CreatedBy, r.First, r.Members, r.Pair, flag(r.Deleted))
+				r.CreatedBy, r.First, r.Members, r.Pair, flag(r.Deleted), dueAt(r, w.now))
 		} else if rooms[room] {
 			r := s.Room
-			b.exec(updateRoom, r.ID, r.Name, foldCase(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.First, r.Members, flag(r.Deleted))
+			b.exec(updateRoom, r.ID, r.Name, foldCase(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.First, r.Members, flag(r.Deleted),
+				dueAt(r, w.now))
 		}
 		b.exec(q, room, s.Head.Seq, s.Head.N, s.Head.Last, s.Head.At)
 	}
@@ -339,7 +346,7 @@ func (w *work) writeMembers(b *batch) {
 		switch {
 		case d.wide:
 			b.exec(upsertMember, m.Room, m.User, int(m.State), string(m.Role), m.JoinedAt, m.JoinedSeq, m.LeftSeq, m.MutedUntil, m.Read, m.ReadN,
-				m.Delivered, m.SentN, m.SentAt, string(m.Notify))
+				m.Delivered, m.SentN, m.SentAt, string(m.Notify), goneAt(m, w.now))
 		case d.sent:
 			b.exec(updateSent, m.Room, m.User, m.SentN, m.SentAt)
 		}

@@ -35,14 +35,14 @@ func testPlaces(f *fixture) {
 	f.must(f.store.Hide(f.Context(), direct, "bob")) // it is followed all the same
 
 	member := []chat.Place{
-		{Room: group, Kind: protocol.Group, Head: 1, JoinedSeq: 1, From: 1},
-		{Room: direct, Kind: protocol.Direct, Head: 1, JoinedSeq: 1, From: 1},
-		{Room: later, Kind: protocol.Group, Head: 3, JoinedSeq: 3, From: 3},
+		{Room: group, Kind: protocol.Group, Head: 1, JoinedSeq: 1, First: 1, From: 1},
+		{Room: direct, Kind: protocol.Direct, Head: 1, JoinedSeq: 1, First: 1, From: 1},
+		{Room: later, Kind: protocol.Group, Head: 3, JoinedSeq: 3, First: 1, From: 3},
 	}
-	watched := chat.Place{Room: liveMember, Kind: protocol.Live, Head: 1, JoinedSeq: 1, From: 1}
+	watched := chat.Place{Room: liveMember, Kind: protocol.Live, Head: 1, JoinedSeq: 1, First: 1, From: 1}
 	visitor := []chat.Place{
-		{Room: live, Kind: protocol.Live, Head: 1, From: 1, SamplePerS: 10},
-		{Room: open, Kind: protocol.Channel, Head: 1, From: 1},
+		{Room: live, Kind: protocol.Live, Head: 1, First: 1, From: 1, SamplePerS: 10},
+		{Room: open, Kind: protocol.Channel, Head: 1, First: 1, From: 1},
 	}
 	check := func(what string, want []chat.Place, got []chat.Place, err error) {
 		f.Helper()

@@ -84,6 +84,18 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"relay/nodes share the rooms", testLease},
 		{"relay/the index is built anew", testRebuild},
 
+		{"retention/old events go with all that was made of them", testRetention},
+		{"retention/settings", testRetentionSettings},
+		{"retention/what goes is a beginning of the log", testRetentionPrefix},
+		{"retention/a repeated call is answered with the first result", testRetentionRemembers},
+		{"retention/what is gone cannot be named", testRetentionTargets},
+		{"retention/cursors and unread stay right", testRetentionCursors},
+		{"retention/the relay comes first", testRetentionRelay},
+		{"retention/a room is one node's at a time", testRetentionClaims},
+		{"retention/a deleted room is emptied", testRetentionDeleted},
+		{"retention/tombstones", testTombstones},
+		{"retention/while others write", testRetentionWriters},
+
 		{"model/any sequence of calls", testModel},
 	}
 	for _, tt := range tests {
