@@ -100,14 +100,14 @@ type SettingsPatch struct {
 	RetentionDays Opt[int64]   `json:"retention_days,omitzero"` // days that events are kept
 }
 
-// Room is a room object (§4.2). CreatedBy is null for a back end; Data is null where there is none.
+// Room is a room object (§4.2).
 type Room struct {
 	ID        string   `json:"id"`
 	Kind      Kind     `json:"kind"`
 	Name      string   `json:"name"`
 	Topic     string   `json:"topic"`
 	Avatar    string   `json:"avatar"`
-	Data      Raw      `json:"data"`
+	Data      Raw      `json:"data"` // null where there is none
 	Settings  Settings `json:"settings"`
 	CreatedAt Time     `json:"created_at"`
 	CreatedBy *string  `json:"created_by"` // null for a back end

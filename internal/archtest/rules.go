@@ -70,6 +70,7 @@ var layout = []row{
 		libs:    "json",
 	},
 	{pkg: "internal/openapi", libs: "json"},
+	{pkg: "internal/reference", imports: "protocol protocol/examples docs internal/openapi", libs: "json"},
 	{pkg: "internal/config", libs: "kong yaml"},
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},

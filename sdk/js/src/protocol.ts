@@ -219,13 +219,14 @@ export interface Settings {
   retention_days: number;
 }
 
-/** Room is a room object (§4.2). CreatedBy is null for a back end; Data is null where there is none. */
+/** Room is a room object (§4.2). */
 export interface Room {
   id: string;
   kind: Kind;
   name: string;
   topic: string;
   avatar: string;
+  /** null where there is none */
   data: unknown;
   settings: Settings;
   created_at: string;
