@@ -2,10 +2,15 @@ package e2e
 
 import (
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -127,5 +132,120 @@ func TestTraceOfAMessage(t *testing.T) {
 				t.Errorf("there are %d traces, want one", len(collector.traces))
 			}
 		})
+	}
+}
+
+// Where a message is: committed, found by search, with whom and with whom not.
+func TestWhereAMessageIs(t *testing.T) {
+	for _, c := range clusters() {
+		t.Run(c.name, func(t *testing.T) {
+			servers := c.start(t)
+			first, last := servers[0], servers[len(servers)-1]
+			room := first.backend().newRoom("group", "alice", "bob", "carol")
+			alice, bob := first.connect("alice", nil), last.connect("bob", nil)
+			seq := alice.send(room, "m", "a secret that operators do not see")
+			bob.expect("the message", event(room, seq))
+			bob.call("receipt.read", object{"room": room, "seq": seq})
+			args := []string{"trace", room, fmt.Sprint(seq), "--admin", "http://" + first.admin}
+			var got object
+			for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+				got = nil // what is left out of the next answer must not stay
+				if err := json.Unmarshal([]byte(command(t, append(args, "--json")...)), &got); err != nil {
+					t.Fatal(err)
+				}
+				if got["relayed"] == true && got["fanned_out"] == true {
+					break
+				}
+			}
+			want := object{"room": room, "kind": "group", "event": "message.created", "user": "alice", "relayed": true, "followed": true, "fanned_out": true, "members": 3.0, "delivered": 1.0, "read": 1.0}
+			for name, value := range want {
+				if got[name] != value {
+					t.Errorf("%s is %v, want %v", name, got[name], value)
+				}
+			}
+			states := map[string]string{}
+			for _, m := range got["listed"].([]any) {
+				states[m.(object)["user"].(string)] = "offline"
+				for _, s := range m.(object)["sessions"].([]any) {
+					states[m.(object)["user"].(string)] = s.(object)["state"].(string)
+				}
+			}
+			bobs := "offered"
+			if first != last {
+				bobs = "elsewhere"
+			}
+			if fmt.Sprint(states) != fmt.Sprint(map[string]string{"alice": "offered", "bob": bobs, "carol": "offline"}) {
+				t.Errorf("the sessions are %v", states)
+			}
+			text := command(t, args...)
+			for _, piece := range []string{"message.created by alice", "delivered to 1, read by 1", "alice-device", "offline"} {
+				if !strings.Contains(text, piece) {
+					t.Errorf("%q is not in:\n%s", piece, text)
+				}
+			}
+			if strings.Contains(text, "secret") {
+				t.Errorf("the text of the message is in:\n%s", text)
+			}
+		})
+	}
+}
+
+// What cannot be traced is said plainly.
+func TestWhereNoMessageIs(t *testing.T) {
+	s := start(t)
+	room := s.backend().newRoom("group", "alice")
+	for name, tt := range map[string]struct{ room, seq, want string }{
+		"no room":        {"r_none", "1", `There is no room "r_none"`},
+		"above the head": {room, "99", "The log of this room ends with 1"},
+		"no seq":         {room, "0", "Say which event"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, err := http.Get("http://" + s.admin + "/trace?room=" + tt.room + "&seq=" + tt.seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			if resp.StatusCode == http.StatusOK || !strings.Contains(string(body), tt.want) {
+				t.Errorf("%d %s", resp.StatusCode, body)
+			}
+		})
+	}
+}
+
+// Everything on the operators' index is there.
+func TestOperatorsIndex(t *testing.T) {
+	s := start(t)
+	get := func(path string) (int, string) {
+		t.Helper()
+		resp, err := http.Get("http://" + s.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	_, index := get("/")
+	links := regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(index, -1)
+	if len(links) < 9 {
+		t.Fatalf("the index has %d links:\n%s", len(links), index)
+	}
+	links = append(links, []string{"", "/debug/pprof/heap"}, []string{"", "/debug/pprof/goroutine"}, []string{"", "/debug/pprof/allocs"})
+	for _, link := range links {
+		path := regexp.MustCompile(`seconds=\d+`).ReplaceAllString(html.UnescapeString(link[1]), "seconds=1")
+		want := http.StatusOK
+		if strings.HasPrefix(path, "/trace?") {
+			want = http.StatusBadRequest // it stands for any
+		}
+		if status, _ := get(path); status != want {
+			t.Errorf("%s answers %d", path, status)
+		}
+	}
+	if status, _ := get("/nothing"); status != http.StatusNotFound {
+		t.Errorf("what is not there answers %d", status)
 	}
 }

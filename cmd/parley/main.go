@@ -27,6 +27,7 @@ type commands struct {
 	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
 	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
 	Tail       tailCommand       `cmd:"" help:"Print what happens in a room."`
+	Trace      traceCommand      `cmd:"" help:"Say where a message is: on disk, in the search index, with whom."`
 	Bench      benchCommand      `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`
 	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete the words of this program."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

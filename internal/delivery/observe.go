@@ -115,3 +115,52 @@ func sentAt(frame []byte) time.Time {
 	}
 	return t
 }
+
+// Whereabouts is how far a room has come on this node.
+type Whereabouts struct {
+	Followed bool         // by anybody here: what follows is set
+	Next     protocol.Seq // everything below it has been fanned out
+	Sessions int          // that follow the room here
+	Of       []SessionWhereabouts
+}
+
+// SessionWhereabouts is how far one session of this node has come in a room.
+type SessionWhereabouts struct {
+	Session string
+	Follows bool
+	Next    protocol.Seq // everything below it has been offered to the session
+}
+
+// Whereabouts tells how far a room has come on this node, and each session here of the users.
+func (h *Hub) Whereabouts(room string, users []string) Whereabouts {
+	var w Whereabouts
+	r := h.rooms.get(room)
+	if r != nil {
+		r.mu.Lock()
+		w.Followed, w.Next, w.Sessions = !r.dead && r.next != 0, r.next, r.size()
+		r.mu.Unlock()
+	}
+	for _, user := range users {
+		for _, f := range h.users.of(user) {
+			s := SessionWhereabouts{Session: f.sink.ID()}
+			if w.Followed {
+				s.Follows, s.Next = f.whereabouts(r, w.Next)
+			}
+			w.Of = append(w.Of, s)
+		}
+	}
+	return w
+}
+
+// whereabouts is how far the session has come in a room; next is the room's.
+func (f *Follower) whereabouts(r *room, next protocol.Seq) (follows bool, _ protocol.Seq) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.in(r) {
+		return false, 0
+	}
+	if l := f.lag[r.index]; l != nil {
+		return true, l.pos
+	}
+	return true, next
+}

@@ -23,10 +23,19 @@ import (
 
 // Run runs the suite. database makes an empty database that lasts as long as the test and returns its URL.
 func Run(t *testing.T, database func(t testing.TB) string) {
-	tests := []struct {
-		name string
-		run  func(*fixture)
-	}{
+	for _, tt := range slices.Concat(calls(), duties()) {
+		t.Run(tt.name, func(t *testing.T) { tt.run(newFixture(t, database(t))) })
+	}
+}
+
+type test struct {
+	name string
+	run  func(*fixture)
+}
+
+// calls are the tests of what people ask for.
+func calls() []test {
+	return []test{
 		{"log/messages get the next seq and number", testSends},
 		{"log/a repeated call is answered with the first result", testDuplicates},
 		{"log/many writers leave no gap", testManyWriters},
@@ -44,6 +53,7 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"room/messages carry reactions, replies and rev", testMessageOverlay},
 		{"room/members are those of now", testMembers},
 		{"room/one's own settings", testDesk},
+		{"room/where an event is", testWhereabouts},
 
 		{"inbox/newest activity first", testInboxOrder},
 		{"inbox/an entry counts what is unread", testInboxEntry},
@@ -51,6 +61,25 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"inbox/since a position", testInboxSince},
 		{"inbox/browse", testBrowse},
 
+		{"users/profiles", testProfiles},
+		{"users/search", testSearch},
+
+		{"search/words, phrases and prefixes", testQueries},
+		{"search/case, accents and scripts", testFolding},
+		{"search/any text is a query", testAnyQuery},
+		{"search/messages as they stand", testSearchStands},
+		{"search/who may find", testSearchAccess},
+		{"search/pages", testSearchPages},
+		{"search/the rooms with the newest events", testSearchRecent},
+		{"search/time runs out", testSearchDeadline},
+
+		{"model/any sequence of calls", testModel},
+	}
+}
+
+// duties are the tests of what the server's other parts ask for.
+func duties() []test {
+	return []test{
 		{"delivery/places", testPlaces},
 		{"delivery/rooms, heads and events", testSource},
 		{"delivery/what changed", testChanged},
@@ -64,18 +93,6 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"auth/revoked tokens are refused", testRevoke},
 		{"auth/keys", testKeys},
 		{"auth/a ticket is taken once", testTickets},
-
-		{"users/profiles", testProfiles},
-		{"users/search", testSearch},
-
-		{"search/words, phrases and prefixes", testQueries},
-		{"search/case, accents and scripts", testFolding},
-		{"search/any text is a query", testAnyQuery},
-		{"search/messages as they stand", testSearchStands},
-		{"search/who may find", testSearchAccess},
-		{"search/pages", testSearchPages},
-		{"search/the rooms with the newest events", testSearchRecent},
-		{"search/time runs out", testSearchDeadline},
 
 		{"relay/an event is applied once", testApply},
 		{"relay/rooms that are behind", testBehind},
@@ -95,11 +112,6 @@ func Run(t *testing.T, database func(t testing.TB) string) {
 		{"retention/a deleted room is emptied", testRetentionDeleted},
 		{"retention/tombstones", testTombstones},
 		{"retention/while others write", testRetentionWriters},
-
-		{"model/any sequence of calls", testModel},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { tt.run(newFixture(t, database(t))) })
 	}
 }
 
