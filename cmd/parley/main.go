@@ -25,6 +25,7 @@ type commands struct {
 	Migrate    migrateCommand    `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
 	Backup     backupCommand     `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
 	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
+	Search     searchCommand     `cmd:"" help:"Build the search index anew."`
 	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
 	Tail       tailCommand       `cmd:"" help:"Print what happens in a room."`
 	Trace      traceCommand      `cmd:"" help:"Say where a message is: on disk, in the search index, with whom."`

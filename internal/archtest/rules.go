@@ -82,7 +82,7 @@ var layout = []row{
 	{pkg: "internal/app", imports: "*", libs: "json prometheus otel otel-sdk otlp sync"},
 	{
 		pkg:     "cmd/parley",
-		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/store internal/terminal",
+		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/relay internal/store internal/terminal",
 		libs:    "json kong yaml isatty",
 	},
 

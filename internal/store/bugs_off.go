@@ -4,3 +4,6 @@ package store
 
 // seedBug is where the negative control of the crash tests sits; in a real build it does nothing.
 func seedBug([]*item) {}
+
+// seededForgetting is the negative control of the tests of retention.
+const seededForgetting = false

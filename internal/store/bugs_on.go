@@ -11,3 +11,6 @@ func seedBug(items []*item) {
 	}
 	time.Sleep(5 * time.Millisecond)
 }
+
+// seededForgetting has the sweep forget the ids of the calls whose events it prunes: the tests of retention must catch it.
+const seededForgetting = true

@@ -19,6 +19,7 @@ const (
 	maxPruned    = 200                 // events, or rows, of one transaction
 	claimFor     = 10 * time.Minute    // for which a room that is being pruned is nobody else's
 	pruneEvery   = time.Hour           // a room in which something expires all the time is looked at no more often
+	behindFor    = time.Minute         // until a room is looked at again of which the relay has not applied what is to go
 	emptiedAfter = 24 * time.Hour      // a deleted room: a node that was held up still finds its log whole
 	rememberFor  = 91 * 24 * time.Hour // a day more than is promised: the clocks of nodes differ
 	slowestMode  = 24 * time.Hour      // settings.slow_mode_s at the most: for so long a row's sent_at counts
@@ -250,7 +251,9 @@ func (s *pruner) prune(ctx context.Context, t tx, p *pruning) error {
 		}
 	}
 	if !p.room.Deleted {
-		b.exec(keepIDs, room, from, upTo, later(p.now, -rememberFor))
+		if !seededForgetting {
+			b.exec(keepIDs, room, from, upTo, later(p.now, -rememberFor))
+		}
 		b.exec(touchHead, room) // first is part of the room's entry in everybody's list
 	}
 	b.exec(pruneReactions, room, from, upTo)
@@ -278,16 +281,16 @@ func (p *pruning) due(left bool) protocol.Time {
 		return later(p.now, claimFor)
 	case p.room.Deleted && p.now < later(p.head.At, emptiedAfter):
 		return later(p.head.At, emptiedAfter)
-	case p.room.Deleted && first < p.head.Seq: // the relay is behind
-		return later(p.now, pruneEvery)
+	case p.room.Deleted && first < p.head.Seq:
+		return later(p.now, behindFor)
 	case p.room.Deleted && p.now < later(p.head.At, rememberFor):
 		return later(p.head.At, rememberFor)
 	case p.room.Deleted || days == 0:
 		return 0
 	case p.youngest != 0:
 		return max(p.youngest+days*day, later(p.now, pruneEvery))
-	case first <= p.head.Seq: // the relay is behind
-		return later(p.now, pruneEvery)
+	case first <= p.head.Seq:
+		return later(p.now, behindFor)
 	}
 	return p.now + days*day
 }

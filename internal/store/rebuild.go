@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"time"
+
+	"github.com/parley-im/parley/protocol"
 )
 
 const maxSetBack = 1000 // marks that one transaction of a rebuild sets back, where others write too
@@ -19,7 +22,8 @@ var (
 		postgres: `WITH l AS (SELECT h.room FROM room_heads h WHERE h.room > $1 ORDER BY h.room LIMIT $2 FOR UPDATE)
 			UPDATE room_heads h SET applied = least(h.applied, r.first - 1) FROM l JOIN rooms r ON r.id = l.room WHERE h.room = l.room RETURNING h.room`,
 	}
-	countUnapplied = sql(`SELECT count(*), CAST(COALESCE(sum(h.seq - h.applied), 0) AS BIGINT) FROM room_heads h WHERE h.applied < h.seq`)
+	countUnapplied = sql(`SELECT count(*), CAST(COALESCE(sum(h.seq - h.applied), 0) AS BIGINT) FROM room_heads h CROSS JOIN events e
+		WHERE h.applied < h.seq AND e.room = h.room AND e.seq = h.applied + 1 AND e.at < $1`)
 )
 
 // RebuildSearch empties the search index and sets the relay's marks back, so that it applies every log from the beginning again. Until that is done searches
@@ -55,10 +59,10 @@ func (s *Store) RebuildSearch(ctx context.Context) error {
 	return err
 }
 
-// Unapplied is how many rooms have events that the relay has not applied, and how many events these are.
-func (s *Store) Unapplied(ctx context.Context) (rooms, events int, err error) {
+// Unapplied is how many rooms have an event from before a time that the relay has not applied, and how many events it has still to apply there.
+func (s *Store) Unapplied(ctx context.Context, before time.Time) (rooms, events int, err error) {
 	err = s.read(ctx, func(t tx) error {
-		_, err := one(ctx, t, countUnapplied, nil, &rooms, &events)
+		_, err := one(ctx, t, countUnapplied, []any{protocol.At(before)}, &rooms, &events)
 		return err
 	})
 	return rooms, events, err

@@ -292,9 +292,12 @@ func testRetentionRelay(f *fixture) {
 	f.equal("pruned", prune(f, f.store, room), 6)
 	f.send(room, "ann", "word 5")
 	f.must(f.store.RebuildSearch(f.Context()))
-	rooms, events, err := f.store.Unapplied(f.Context())
+	rooms, events, err := f.store.Unapplied(f.Context(), f.clock.now().Add(time.Second))
 	f.must(err)
 	f.equal("to be applied", [2]int{rooms, events}, [2]int{1, 1})
+	rooms, _, err = f.store.Unapplied(f.Context(), f.clock.now())
+	f.must(err)
+	f.equal("of what is older", rooms, 0)
 	f.apply(f.store)
 	f.equal("found", f.finds("ann", "", "word"), []string{"word 5"})
 }
