@@ -197,6 +197,7 @@ func (a *App) registerGateway(m *metrics) {
 
 func (a *App) registerDelivery(m *metrics) {
 	m.gauge("sessions", "Sessions that follow rooms on this node.", func() int { return a.hub.Stats().Sessions })
+	m.gauge("watchers", "Sessions in live rooms on this node, once for each room.", func() int { return a.hub.Stats().Watchers })
 	m.gauge("rooms_followed", "Rooms that this node follows, those left within a minute too.", func() int { return a.hub.Stats().Rooms })
 	m.gauge("ring_bytes", "Recent frames kept for replays.", func() int { return a.hub.Stats().RingBytes })
 	m.gauge("ring_bytes_limit", "Bound of parley_ring_bytes: the oldest frames go.", func() int { return a.hub.Stats().RingMost })

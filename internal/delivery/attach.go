@@ -165,6 +165,7 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 		w.lag.held = false
 		f.mu.Unlock()
 		f.stepIn(r) // who begins at the head is live at once
+		f.hub.watched(r)
 		r.mu.Unlock()
 		return nil
 	}

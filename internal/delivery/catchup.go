@@ -129,7 +129,10 @@ func (f *Follower) lagging() []*room {
 // settle makes a session live wherever it has missed nothing, without any reading.
 func (f *Follower) settle() {
 	for _, r := range f.lagging() {
-		f.step(r)
+		r.mu.Lock()
+		f.stepIn(r)
+		f.hub.watched(r)
+		r.mu.Unlock()
 	}
 }
 

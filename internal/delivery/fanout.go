@@ -16,6 +16,8 @@ type pass struct {
 	room    *room
 	run     []*entry // events in order that have not been offered yet; room.next is already past them
 	signals []*signal
+	look    bool   // at the audience
+	hint    []byte // for the other nodes that follow the room
 }
 
 // work takes rooms from the queue until it is stopped.
@@ -42,6 +44,16 @@ func (p *pass) over(r *room) {
 		pace.urgent.Store(false) // before what has arrived is taken: what comes after is urgent again
 	}
 	arrived := r.take()
+	p.carryOut(arrived)
+	if p.hint != nil {
+		p.hub.live.Publish(r.id, p.hint)
+		p.hint = nil
+	}
+}
+
+// carryOut does what follows from what has arrived.
+func (p *pass) carryOut(arrived *arrival) {
+	r := p.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.next
@@ -54,6 +66,10 @@ func (p *pass) over(r *room) {
 	}
 	clear(p.signals)
 	p.signals = p.signals[:0]
+	if p.look && r.live && !r.dead {
+		p.lookAtAudience()
+	}
+	p.look = false
 	p.finish(before)
 }
 
@@ -84,6 +100,26 @@ func (p *pass) arrival(a *arrival) {
 		p.hub.fillAfter(r, retryLast) // and stays "filling" until then
 	case arrivedSignal:
 		p.signals = append(p.signals, a.signal)
+	case arrivedWatcher, arrivedWatching, arrivedBeat:
+		p.audience(a)
+	}
+}
+
+// audience takes note of what has come of a live room's audience, to be looked at when all has arrived.
+func (p *pass) audience(arrived *arrival) {
+	p.look = true
+	var a *audience
+	if p.room.more != nil {
+		a = p.room.more.audience
+	}
+	switch {
+	case a == nil: // nobody is here yet
+	case arrived.kind == arrivedWatcher:
+		a.fresh = true
+	case arrived.kind == arrivedWatching:
+		a.heard(arrived.node, arrived.sessions, p.hub.now())
+	case arrived.audience == a:
+		a.beating = false
 	}
 }
 
@@ -177,10 +213,7 @@ func (p *pass) flush() {
 		}
 		h.batches(run, func(b *Batch, of []*entry) bool {
 			s := stretchOf(of)
-			p.offer(&r.followers, b, &s)
-			if r.more != nil {
-				p.offer(&r.more.watchers, b, &s)
-			}
+			p.everyone(func(f *Follower) { p.offer(f, b, &s) })
 			return true
 		})
 		if pace := r.pace.Load(); pace != nil {
@@ -199,12 +232,20 @@ func (p *pass) flush() {
 // atOnce is how many sessions are offered a batch before others get at the room and at the processor.
 const atOnce = 256
 
-// offer is the hot loop: one batch, every session of one list.
-func (p *pass) offer(sessions *[]uint32, b *Batch, s *stretch) {
-	r := p.room
+// everyone calls do for every session in the room. It lets go of the room's lock now and then.
+func (p *pass) everyone(do func(*Follower)) {
+	p.each(&p.room.followers, do)
+	if p.room.more != nil {
+		p.each(&p.room.more.watchers, do)
+	}
+}
+
+// each is the hot loop: every session of one list.
+func (p *pass) each(sessions *[]uint32, do func(*Follower)) {
+	h, r := p.hub, p.room
 	if len(*sessions) <= atOnce {
 		for _, i := range *sessions {
-			p.offerOne(i, b, s)
+			do(h.followers.get(i))
 		}
 		return
 	}
@@ -212,7 +253,7 @@ func (p *pass) offer(sessions *[]uint32, b *Batch, s *stretch) {
 	r.busy().fan = f
 	for f.done < len(*sessions) {
 		for range min(atOnce, len(*sessions)-f.done) {
-			p.offerOne((*sessions)[f.done], b, s)
+			do(h.followers.get((*sessions)[f.done]))
 			f.done++
 		}
 		r.mu.Unlock()
@@ -222,8 +263,8 @@ func (p *pass) offer(sessions *[]uint32, b *Batch, s *stretch) {
 	r.more.fan = nil
 }
 
-func (p *pass) offerOne(i uint32, b *Batch, s *stretch) {
-	f := p.hub.followers.get(i)
+// offer offers a batch to a session that does not lag.
+func (p *pass) offer(f *Follower, b *Batch, s *stretch) {
 	if f.behind.Load() != 0 {
 		if l := f.behindIn(p.room); l != nil {
 			p.serveProbation(f, l, b, s)

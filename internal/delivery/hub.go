@@ -111,7 +111,7 @@ func New(o Options) *Hub {
 	h.behind.some.L = &h.behind.mu
 	h.agenda = agenda{now: h.now, wake: make(chan struct{}, 1)}
 	h.news = news{hub: h, peers: map[string]*peer{}}
-	h.receipts = receipts{hub: h, gathered: map[audience]*gathering{}}
+	h.receipts = receipts{hub: h, gathered: map[circle]*gathering{}}
 	h.typing = typing{hub: h, active: map[typist]*activity{}, sessions: map[string]map[typist]struct{}{}}
 	h.position = position{hub: h, sessionsChanged: make(chan struct{}, 1), begun: make(chan struct{}), sessions: o.Sessions}
 	if h.position.sessions == nil {
@@ -273,15 +273,17 @@ func (h *Hub) reading(ctx context.Context, read func() error) error {
 	return read()
 }
 
-// counters count since the start.
+// counters count since the start, but for watchers.
 type counters struct {
 	events, refused, resets, fills, replayed, skipped, gathered atomic.Uint64
+	watchers                                                    atomic.Int64 // sessions in live rooms
 }
 
 // Stats is what a Hub is doing and has done.
 type Stats struct {
 	Rooms       int    // rooms followed on this node, those left within a minute too
 	Sessions    int    // sessions entered
+	Watchers    int    // sessions in live rooms, once for each room, as of the last second
 	RingBytes   int    // recent frames, with what keeping them costs
 	RingMost    int    // how many bytes that may be
 	Backlog     int    // bytes of frames that wait to be fanned out
@@ -305,7 +307,7 @@ func (h *Hub) Stats() Stats {
 	rooms, _ := h.rooms.slab.count()
 	sessions, _ := h.followers.count()
 	return Stats{
-		Rooms: int(rooms), Sessions: int(sessions), RingBytes: h.recent.size(), RingMost: h.recent.budget,
+		Rooms: int(rooms), Sessions: int(sessions), Watchers: int(h.counters.watchers.Load()), RingBytes: h.recent.size(), RingMost: h.recent.budget,
 		Backlog: int(h.backlog.Load()), BacklogMost: maxBacklog, Fanning: h.queue.length(), Lagging: h.behind.length(),
 		Reads: len(h.reads), ReadsMost: cap(h.reads),
 		Healthy: h.live == nil || h.position.healthy(),

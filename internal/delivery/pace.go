@@ -35,6 +35,14 @@ func gatherFor(sessions int) time.Duration {
 // every is the time from the end of a fan-out to the next.
 func (p *pace) every() time.Duration { return max(p.gather, p.sampler.tick()) }
 
+// due is when the worker may come.
+func (p *pace) due(now time.Time, urgent bool) time.Time {
+	if urgent {
+		return p.last.Add(min(p.every(), urgency))
+	}
+	return maxTime(p.last.Add(p.gather), p.sampler.due(now))
+}
+
 // putOff reports whether the room is to be left alone for now. Then it comes back into the queue by itself. Called by the room's worker.
 func (h *Hub) putOff(r *room) bool {
 	p := r.pace.Load()
@@ -43,14 +51,11 @@ func (h *Hub) putOff(r *room) bool {
 	}
 	for {
 		urgent := p.urgent.Load()
+		now := h.now()
 		r.mu.Lock()
-		wait := p.every()
-		if urgent {
-			wait = min(wait, urgency)
-		}
-		due := p.last.Add(wait)
+		due := p.due(now, urgent)
 		r.mu.Unlock()
-		if !due.After(h.now()) {
+		if !due.After(now) {
 			return false
 		}
 		p.turns++

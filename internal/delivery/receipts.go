@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	receiptEvery  = time.Second      // at most one frame of an audience in that time; at once after as long a quiet
-	receiptMemory = 60 * time.Second // how long it is known what an audience was told: no older hint may take it back
+	receiptEvery  = time.Second      // at most one frame of a circle in that time; at once after as long a quiet
+	receiptMemory = 60 * time.Second // how long it is known what a circle was told: no older hint may take it back
 )
 
-// receipts gather cursors that moved and tell of them, once per audience and second.
+// receipts gather cursors that moved and tell of them, once per circle and second.
 type receipts struct {
 	hub *Hub
 
 	mu       sync.Mutex // rank 3
-	gathered map[audience]*gathering
+	gathered map[circle]*gathering
 }
 
-// audience is who hears of a cursor: the members of a room, or only the one user whose cursor it is.
-type audience struct{ room, user string }
+// circle is who hears of a cursor: the members of a room, or only the one user whose cursor it is.
+type circle struct{ room, user string }
 
-// gathering is what one audience has been told and shall be told.
+// gathering is what one circle has been told and shall be told.
 type gathering struct {
 	told    map[string]cursors // by user
 	waiting map[string]report  // by user
@@ -57,7 +57,7 @@ func (c *receipts) moved(rows []chat.CursorRow, local bool) {
 
 // gather takes one row. Called with mu held.
 func (c *receipts) gather(now time.Time, row chat.CursorRow, local bool) {
-	to := audience{room: row.Room}
+	to := circle{room: row.Room}
 	if row.Private {
 		to.user = row.User
 	}
@@ -87,8 +87,8 @@ func (c *receipts) gather(now time.Time, row chat.CursorRow, local bool) {
 	}
 }
 
-// tell tells one audience what waits for it.
-func (c *receipts) tell(to audience) {
+// tell tells one circle what waits for it.
+func (c *receipts) tell(to circle) {
 	h := c.hub
 	now := h.now()
 	c.mu.Lock()
@@ -117,8 +117,8 @@ func (c *receipts) tell(to audience) {
 	h.signalIn(to.room, &signal{batch: h.receiptsWithout(to.room, all, ""), only: to.user, rows: all})
 }
 
-// forget lets go of an audience that has been quiet.
-func (c *receipts) forget(to audience) {
+// forget lets go of a circle that has been quiet.
+func (c *receipts) forget(to circle) {
 	now := c.hub.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()

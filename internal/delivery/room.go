@@ -42,6 +42,7 @@ type more struct {
 	filling  bool                    // a fill is due or under way, and will arrive
 	ahead    []uint32                // sessions whose position is above next: their catch-up goes on when next moves
 	waiting  []waiter                // who waits for an event to be applied
+	audience *audience               // of a live room, while anyone is here
 	fan      *fan                    // a fan-out is under way that lets go of the room's lock now and then
 }
 
@@ -112,18 +113,25 @@ type arrival struct {
 	entry  *entry
 	change *change
 	signal *signal
+
+	audience *audience // of a beat
+	node     string    // of watching, with sessions
+	sessions int
 }
 
 type arrivalKind uint8
 
 const (
-	arrivedEvent   arrivalKind = iota // entry, from a commit, the broker or the Source
-	arrivedHead                       // the room's head is at least seq
-	arrivedNews                       // event seq made the change
-	arrivedFill                       // a fill has ended, and everything that it found has arrived
-	arrivedNothing                    // a fill has found nothing, though seq had been heard of
-	arrivedNoFill                     // a fill has failed
-	arrivedSignal                     // signal
+	arrivedEvent    arrivalKind = iota // entry, from a commit, the broker or the Source
+	arrivedHead                        // the room's head is at least seq
+	arrivedNews                        // event seq made the change
+	arrivedFill                        // a fill has ended, and everything that it found has arrived
+	arrivedNothing                     // a fill has found nothing, though seq had been heard of
+	arrivedNoFill                      // a fill has failed
+	arrivedSignal                      // signal
+	arrivedWatcher                     // a session has come that is to be told the audience
+	arrivedWatching                    // node has so many sessions in the room
+	arrivedBeat                        // it is time to look at audience
 )
 
 // working stands in a room's arrivals for "nothing more, but a worker is on the room".
@@ -150,8 +158,9 @@ func (h *Hub) arriveEvent(r *room, e *entry) {
 		h.arrive(r, &arrival{kind: arrivedHead, seq: e.seq})
 		return
 	}
+	urgent := e.erases || e.change.shutsOut() // the entry is the worker's once it has arrived
 	h.arrive(r, &arrival{kind: arrivedEvent, seq: e.seq, entry: e})
-	if e.erases || e.change.shutsOut() {
+	if urgent {
 		h.hurry(r)
 	}
 }
@@ -182,7 +191,7 @@ func (r *room) busy() *more {
 // settle lets go of what an idle room does without.
 func (r *room) settle() {
 	m := r.more
-	if m != nil && len(m.watchers) == 0 && len(m.early) == 0 && m.heard < r.next && !m.filling && len(m.ahead) == 0 && len(m.waiting) == 0 && m.fan == nil {
+	if m != nil && len(m.watchers) == 0 && len(m.early) == 0 && m.heard < r.next && !m.filling && len(m.ahead) == 0 && len(m.waiting) == 0 && m.fan == nil && m.audience == nil {
 		r.more = nil
 	}
 }

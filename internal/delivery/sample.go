@@ -19,6 +19,7 @@ type sampler struct {
 	asOf   protocol.Seq // the event as of which this is so
 	pushed []pushes     // within the window, oldest first
 	sum    int          // of their events
+	short  bool         // the last time something was left out
 }
 
 // pushes are events that went out together.
@@ -53,6 +54,29 @@ func (s *sampler) free(now time.Time) int {
 	return max(s.most-s.sum, 0)
 }
 
+// reserve is what messages do without when there are too many of them.
+func (s *sampler) reserve() int {
+	if s.most < 2 {
+		return 0
+	}
+	return max(s.most/10, 1)
+}
+
+// due is when more events are to be pushed: a tick after the last, or when that may be again. Zero: at once.
+func (s *sampler) due(now time.Time) time.Time {
+	free, least := s.free(now), 1
+	if s.short {
+		least += s.reserve()
+	}
+	switch {
+	case s.most == 0 || len(s.pushed) == 0:
+		return time.Time{}
+	case free < least:
+		return s.pushed[0].at.Add(sampleWindow)
+	}
+	return s.pushed[len(s.pushed)-1].at.Add(s.tick())
+}
+
 // spend takes note of events that were pushed.
 func (s *sampler) spend(now time.Time, events int) {
 	if s.most > 0 && events > 0 {
@@ -72,15 +96,11 @@ func (s *sampler) choose(room string, run []*entry, now time.Time) (chosen []*en
 		}
 	}
 	others := len(run) - messages
-	if len(run) <= free {
+	if s.short = len(run) > free; !s.short {
 		return run, len(run)
 	}
 	others = min(others, free)
-	reserve := 0
-	if s.most > 1 {
-		reserve = max(s.most/10, 1)
-	}
-	rest := max(free-others-reserve, 0)
+	rest := max(free-others-s.reserve(), 0)
 	messages = min(rest, max((s.most+sampleTicks-1)/sampleTicks, (rest+1)/2))
 	events = others + messages
 	for _, e := range slices.Backward(run) {

@@ -130,7 +130,7 @@ func TestAQuietSampledRoomIsPushedWhole(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		for range 20 {
 			n.send(room, 1)
-			time.Sleep(250 * time.Millisecond)
+			time.Sleep(330 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Second)
 		want(t, "events", judgeSample(t, s.got(room), 3, 27, 5), 25)

@@ -166,13 +166,13 @@ func (s *sink) seqs(room string) []protocol.Seq {
 	return seqs
 }
 
-// story is what was pushed about a room, one word each: the seq of an event, the name of a signal.
+// story is what was pushed about a room, one word each: the seq of an event, the name of a signal. The audience of live rooms is a story of its own.
 func (s *sink) story(room string) []any {
 	var story []any
 	for _, f := range s.got(room) {
 		if f.Seq > 0 {
 			story = append(story, int(f.Seq))
-		} else {
+		} else if f.Event != protocol.SignalAudience {
 			story = append(story, string(f.Event))
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	kindSessions                 // to everyone: nothing
 	kindProbe                    // to everyone: its number, meant for the sender itself, and how much news the sender has sent
 	kindTrace                    // to the room, before the event that it is about, which is traced: seq, and the rest is the name of its span
+	kindWatching                 // to the room: how many sessions follow it on the sender
 )
 
 const (
@@ -111,6 +112,10 @@ func appendTrace(b []byte, e *entry) []byte {
 
 func appendTyping(b []byte, user string, active bool) []byte {
 	return appendBool(appendString(b, user), active)
+}
+
+func appendWatching(b []byte, sessions int) []byte {
+	return binary.AppendUvarint(b, uint64(sessions))
 }
 
 // reader takes a body apart. After a fault everything reads as zero, and bad says so.
@@ -221,7 +226,7 @@ func (h *Hub) Receive(m broker.Message) {
 		h.receiveProbe(node, &r)
 	case node == h.node: // this node has applied what it sent
 	case m.Room != "":
-		h.receiveInRoom(m.Room, k, &r)
+		h.receiveInRoom(m.Room, node, k, &r)
 	case k == kindNews:
 		h.receiveNews(node, &r)
 	case k == kindSessions:
@@ -240,7 +245,7 @@ func (h *Hub) receiveProbe(node string, r *reader) {
 	}
 }
 
-func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
+func (h *Hub) receiveInRoom(id, node string, k kind, r *reader) {
 	to := h.rooms.get(id)
 	if to == nil {
 		return
@@ -263,6 +268,10 @@ func (h *Hub) receiveInRoom(id string, k kind, r *reader) {
 		user, active := r.string(), r.byte() != 0
 		if !r.bad {
 			h.typing.here(typist{id, user}, active)
+		}
+	case kindWatching:
+		if n := r.number(); !r.bad && n <= maxWatching {
+			h.arrive(to, &arrival{kind: arrivedWatching, node: node, sessions: int(n)})
 		}
 	}
 }
