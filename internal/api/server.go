@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,8 +132,14 @@ func (s *Server) Opened(session *gateway.Session) gateway.Peer {
 // callTimeout bounds one call, so that a store that hangs does not hold a session for ever.
 const callTimeout = 30 * time.Second
 
-// carryOut runs one call of an authenticated caller from its raw params.
+// carryOut runs one call of an authenticated caller from its raw params. A panic is answered with `internal`, so that nobody waits for the call for ever.
 func (s *Server) carryOut(ctx context.Context, m *method, c *caller, raw protocol.Raw, reply answer) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.Log.Error("a call panicked", "method", m.Name, "cause", cause, "stack", string(debug.Stack()))
+			reply(nil, protocol.Errorf(protocol.Internal, "", "The server has failed at this; it is in its log."))
+		}
+	}()
 	params := m.New()
 	if err := protocol.DecodeParams(raw, params); err != nil {
 		reply(nil, err)

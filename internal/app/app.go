@@ -50,6 +50,7 @@ type App struct {
 	public      *listener
 	admin       *listener    // nil when off
 	certificate *certificate // nil: plain text
+	proxies     gateway.Proxies
 	broken      chan error
 }
 
@@ -129,14 +130,9 @@ func (a *App) open(ctx context.Context) error {
 		Heartbeat: cfg.Heartbeat, Origins: cfg.Origins, Dev: cfg.Dev, Now: time.Now, Log: a.log,
 		Answered: a.metrics.calls.answered, Tracer: a.traces.tracer(),
 	})
-	var free []string
-	if cfg.Limits.MessagesPerSecond == 0 {
-		free = []string{protocol.MessageSend} // the operator has lifted its limit
+	if err := a.openGateway(); err != nil {
+		return err
 	}
-	a.gateway = gateway.New(gateway.Options{
-		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
-		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free,
-	}, a.api)
 	a.register()
 	return a.listen()
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/protocol"
 	"github.com/parley-im/parley/web"
 )
 
@@ -21,6 +22,25 @@ import (
 type listener struct {
 	net.Listener
 	server *http.Server
+}
+
+// openGateway makes what holds the sessions of those who connect.
+func (a *App) openGateway() error {
+	cfg := a.cfg
+	var err error
+	if a.proxies, err = gateway.NewProxies(cfg.Proxies.Trusted, cfg.Proxies.Header); err != nil {
+		return err
+	}
+	var free []string
+	if cfg.Limits.MessagesPerSecond == 0 {
+		free = []string{protocol.MessageSend} // the operator has lifted its limit
+	}
+	a.gateway = gateway.New(gateway.Options{
+		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
+		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free,
+		HandshakesPerAddress: cfg.Limits.HandshakesPerAddress, Proxies: a.proxies, Log: a.log,
+	}, a.api)
+	return nil
 }
 
 // listen opens the addresses for clients and for operators.
@@ -35,8 +55,11 @@ func (a *App) listen() error {
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w", err)
 	}
+	if a.cfg.Proxies.Protocol {
+		public = a.proxies.Listen(public, a.log)
+	}
 	a.public = &listener{public, &http.Server{
-		Handler:           a.api.Handler(a.gateway, web.Handler()),
+		Handler:           a.gateway.Public(a.api.Handler(a.gateway, web.Handler())),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}}

@@ -174,6 +174,7 @@ func (a *App) registerGateway(m *metrics) {
 	m.gauge("connections_unauthenticated_limit", "Bound of parley_connections_unauthenticated: handshakes are then answered with 503.", func() int { return a.gateway.Stats().MaxUnauthenticated })
 	m.counter("connections_opened_total", "Connections opened.", func() uint64 { return a.gateway.Stats().Opened })
 	m.counter("handshakes_refused_total", "Handshakes answered with 503.", func() uint64 { return a.gateway.Stats().Refused })
+	m.counter("handshakes_limited_total", "Handshakes answered with 429: too many from one address.", func() uint64 { return a.gateway.Stats().Limited })
 	m.counter("received_bytes_total", "Bytes that clients sent.", func() uint64 { return a.gateway.Stats().BytesIn })
 	m.counter("sent_bytes_total", "Bytes sent to clients.", func() uint64 { return a.gateway.Stats().BytesOut })
 	m.counter("writes_total", "Writes to sockets.", func() uint64 { return a.gateway.Stats().Writes })

@@ -24,6 +24,7 @@ type Config struct {
 	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
 	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
 	TLS         TLS           `yaml:"tls"`
+	Proxies     Proxies       `yaml:"proxies"`
 	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
 	Log         Log           `yaml:"log"`
 	Limits      Limits        `yaml:"limits"`
@@ -52,6 +53,13 @@ type Trace struct {
 	Sample   float64 `yaml:"sample" help:"Part of all calls that is traced, 0 to 1; a back end that sends a traceparent decides itself."`
 }
 
+// Proxies says who stands in front of the server, and how they tell whom they speak for.
+type Proxies struct {
+	Trusted  []string `yaml:"trusted" help:"Addresses and networks of the proxies in front, whose word about clients is believed: 10.0.0.0/8, separated by commas; unix is whoever comes over a unix socket. Empty: nobody."`
+	Protocol bool     `yaml:"protocol" help:"Connections for clients begin with a header of the PROXY protocol, version 1 or 2; those of others than proxies-trusted are refused."`
+	Header   string   `yaml:"header" help:"Header in which proxies-trusted name the client: X-Forwarded-For, Forwarded or X-Real-IP. Empty: none."`
+}
+
 // Limits bound what clients may ask of the server.
 type Limits struct {
 	MessagesPerSecond     float64 `yaml:"messages_per_second" help:"Messages a second of one user over all sessions; each room takes half of it from one user. 0: no limit."`
@@ -61,6 +69,7 @@ type Limits struct {
 	FrameBytes            int     `yaml:"frame_bytes" help:"Longest message that a client may send, in bytes."`
 	Replay                int     `yaml:"replay" help:"Missed events of one room that are sent again to a client that returns; one that missed more loads the room anew. 0: no limit."`
 	Connections           int     `yaml:"connections" help:"Connections that this node accepts at a time. 0: no limit."`
+	HandshakesPerAddress  int     `yaml:"handshakes_per_address" help:"Connections a second from one address (IPv6: from one /64), of which those of 6 seconds may come at once. 0: no limit."`
 	CallsPerSecond        int     `yaml:"calls_per_second" help:"Calls a second of one connection, other than message.send. 0: no limit."`
 }
 
@@ -91,7 +100,7 @@ const redaction = "xxxxx"
 // Redacted is a copy that may be logged and shown: URLs have lost their passwords and tokens.
 func (c *Config) Redacted() *Config {
 	r := *c
-	r.Origins = slices.Clone(c.Origins)
+	r.Origins, r.Proxies.Trusted = slices.Clone(c.Origins), slices.Clone(c.Proxies.Trusted)
 	r.Store = redactURL(c.Store)
 	brokers := strings.Split(c.Broker, ",")
 	for i, broker := range brokers {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,10 @@ secret_file: /run/secrets/parley
 tls:
   cert_file: /etc/parley/cert.pem
   key_file: /etc/parley/key.pem
+proxies:
+  trusted: [10.0.0.0/8, unix]
+  protocol: true
+  header: Forwarded
 origins:
   - https://app.example.com
   - http://localhost:5173
@@ -56,6 +61,7 @@ limits:
   replay: 6
   connections: 7
   calls_per_second: 8
+  handshakes_per_address: 9
 trace:
   endpoint: http://collector:4318/v1/traces
   sample: 0.5
@@ -71,11 +77,12 @@ func whole() *config.Config {
 		Listen: "127.0.0.1:9000", AdminListen: "127.0.0.1:9001", Data: "/var/lib/parley",
 		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222",
 		Node: "node-1", SecretFile: "/run/secrets/parley", TLS: config.TLS{CertFile: "/etc/parley/cert.pem", KeyFile: "/etc/parley/key.pem"},
+		Proxies: config.Proxies{Trusted: []string{"10.0.0.0/8", "unix"}, Protocol: true, Header: "Forwarded"},
 		Origins: []string{"https://app.example.com", "http://localhost:5173"},
 		Log:     config.Log{Level: "debug", Format: "json"},
 		Limits: config.Limits{
 			MessagesPerSecond: 0.5, Burst: 2, RoomMessagesPerSecond: 3, RoomBurst: 4,
-			FrameBytes: 5000, Replay: 6, Connections: 7, CallsPerSecond: 8,
+			FrameBytes: 5000, Replay: 6, Connections: 7, CallsPerSecond: 8, HandshakesPerAddress: 9,
 		},
 		Trace:     config.Trace{Endpoint: "http://collector:4318/v1/traces", Sample: 0.5},
 		Heartbeat: 30 * time.Second, Drain: time.Minute, Dev: true, DevInsecure: true,
@@ -229,8 +236,9 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
-	type change = func(c *config.Config)
+type change = func(c *config.Config)
+
+func TestGoodValues(t *testing.T) {
 	good := map[string]change{
 		"all addresses":   func(c *config.Config) { c.Listen = ":8080" },
 		"IPv6":            func(c *config.Config) { c.Listen = "[::1]:0" },
@@ -239,7 +247,10 @@ func TestValidate(t *testing.T) {
 		"unix sockets": func(c *config.Config) {
 			c.Dev, c.Listen, c.AdminListen = true, "unix:/run/parley/clients", "unix:admin"
 		},
-		"TLS":                func(c *config.Config) { c.TLS = config.TLS{CertFile: "cert.pem", KeyFile: "key.pem"} },
+		"TLS": func(c *config.Config) { c.TLS = config.TLS{CertFile: "cert.pem", KeyFile: "key.pem"} },
+		"proxies": func(c *config.Config) {
+			c.Proxies = config.Proxies{Trusted: []string{"::1", "10.0.0.1/8", "unix"}, Header: "X-Real-IP"}
+		},
 		"sqlite":             func(c *config.Config) { c.Store = "sqlite:/var/lib/x.db" },
 		"several postgres":   func(c *config.Config) { c.Store = "postgres://u:p@a:5432,b:5432/db?sslmode=disable" },
 		"nats with TLS":      func(c *config.Config) { c.Broker = "tls://a:4222,nats://token@b:4222" },
@@ -254,6 +265,9 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestBadValues(t *testing.T) {
 	bad := map[string]struct {
 		change change
 		want   string
@@ -268,6 +282,10 @@ func TestValidate(t *testing.T) {
 		"unix too far":      {func(c *config.Config) { c.AdminListen = "unix:/" + strings.Repeat("p", 107) }, "admin_listen"},
 		"no key":            {func(c *config.Config) { c.TLS.CertFile = "cert.pem" }, "tls"},
 		"no certificate":    {func(c *config.Config) { c.TLS.KeyFile = "key.pem" }, "tls"},
+		"a proxy's name":    {func(c *config.Config) { c.Proxies.Trusted = []string{"proxy.internal"} }, "proxies.trusted"},
+		"any header":        {func(c *config.Config) { c.Proxies = config.Proxies{Trusted: []string{"::1"}, Header: "X-Client"} }, "proxies.header"},
+		"nobody's header":   {func(c *config.Config) { c.Proxies.Header = "Forwarded" }, "proxies.trusted"},
+		"nobody's protocol": {func(c *config.Config) { c.Proxies.Protocol = true }, "proxies.trusted"},
 		"no data":           {func(c *config.Config) { c.Data = "" }, "data"},
 		"store":             {func(c *config.Config) { c.Store = "mysql://a/b" }, "store"},
 		"store is a path":   {func(c *config.Config) { c.Store = "parley.db" }, "store"},
@@ -351,7 +369,7 @@ func TestFlagsAndSourcesAgree(t *testing.T) {
 		if want := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")); flag.Env != want {
 			t.Errorf("--%s: variable %s, want %s", flag.Name, flag.Env, want)
 		}
-		if flag.Switch != strings.HasPrefix(flag.Name, "dev") {
+		if flag.Switch != slices.Contains([]string{"dev", "dev-insecure", "proxies-protocol"}, flag.Name) {
 			t.Errorf("--%s: switch %v", flag.Name, flag.Switch)
 		}
 		overrides[flag.Name] = flag.Default

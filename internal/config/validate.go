@@ -51,6 +51,15 @@ func (c *Config) Validate() error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		check("tls", errors.New("cert_file and key_file go together"))
 	}
+	for _, proxy := range c.Proxies.Trusted {
+		check("proxies.trusted", checkNetwork(proxy))
+	}
+	if c.Proxies.Header != "" {
+		check("proxies.header", checkOneOf(c.Proxies.Header, "X-Forwarded-For", "Forwarded", "X-Real-IP"))
+	}
+	if (c.Proxies.Protocol || c.Proxies.Header != "") && len(c.Proxies.Trusted) == 0 {
+		check("proxies.trusted", errors.New("must name the proxies that proxies.protocol and proxies.header are about"))
+	}
 	for _, origin := range c.Origins {
 		check("origins", checkOrigin(origin))
 	}
@@ -183,6 +192,19 @@ func checkNode(node string) error {
 		if !letter && !strings.ContainsRune("_-.", c) {
 			return fmt.Errorf("%q may hold letters, digits, _ - and . only", node)
 		}
+	}
+	return nil
+}
+
+func checkNetwork(s string) error {
+	if s == "unix" {
+		return nil
+	}
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		return nil
+	}
+	if _, err := netip.ParsePrefix(s); err != nil {
+		return fmt.Errorf("%q is neither an address, nor a network such as 10.0.0.0/8, nor unix", s)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ type Gateway struct {
 	framers sync.Pool // of *framer
 	writers sync.Pool // of *writer
 
+	addresses addressLimit
+
 	heartbeat []byte // as it goes out
 
 	stop    chan struct{}  // closed by Stop, when the last session is gone: ends the wheel

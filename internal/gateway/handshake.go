@@ -16,7 +16,7 @@ import (
 // ServeHTTP is the WebSocket handshake, GET /v1/ws (§2). It returns as soon as the connection is a session's, so that nothing of the HTTP server stays.
 //
 // A method other than GET is answered with 405, an Origin that AllowsOrigin refuses with 403, subprotocols without parley.v1 and anything else that is not
-// a handshake with 400, and a node that is full or draining with 503.
+// a handshake with 400, too many from one address with 429, and a node that is full or draining with 503.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet:
@@ -34,6 +34,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case !offersProtocol(r):
 		refuse(w, http.StatusBadRequest, protocol.Errorf(protocol.BadRequest, "", "Of the subprotocols offered none is %s; offer it, or none at all.", protocol.Version))
+		return
+	case g.tooMany(w, r):
 		return
 	case !g.admit():
 		refused := protocol.Errorf(protocol.Unavailable, "", "This node takes no new connections now; try again, maybe on another.")
@@ -61,14 +63,28 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// tooMany answers a handshake from an address that makes too many.
+func (g *Gateway) tooMany(w http.ResponseWriter, r *http.Request) bool {
+	wait := g.addresses.take(r.RemoteAddr, g.opts.HandshakesPerAddress, g.wheel.now())
+	if wait == 0 {
+		return false
+	}
+	g.count.limited.Add(1)
+	refuse(w, http.StatusTooManyRequests, &protocol.Error{
+		Code: protocol.RateLimited, Message: "Too many connections are made from this address; wait.",
+		RetryAfterMS: milliseconds(wait), Scope: protocol.ScopeConnection,
+	})
+	return true
+}
+
 // abandon gives back the place of a handshake that failed.
 func (g *Gateway) abandon() {
 	g.authenticated()
 	g.leave()
 }
 
-// AllowsOrigin reports whether the page that made a request may: one without Origin was not made by a page; otherwise the Origin must be that of the host
-// asked, or one of those listed (scheme, host and port, compared without regard to case).
+// AllowsOrigin reports whether the page that made a request may: one without Origin was not made by a page; otherwise the Origin must be one of those listed
+// (scheme, host and port, compared without regard to case), or that of the server: the host asked, and the scheme, where Public knows it.
 func AllowsOrigin(r *http.Request, listed []string) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
@@ -81,7 +97,7 @@ func AllowsOrigin(r *http.Request, listed []string) bool {
 		return true
 	}
 	page, err := url.Parse(origins[0])
-	return err == nil && page.Host != "" && strings.EqualFold(page.Host, r.Host)
+	return err == nil && page.Host != "" && strings.EqualFold(page.Host, r.Host) && (r.URL.Scheme == "" || strings.EqualFold(page.Scheme, r.URL.Scheme))
 }
 
 // offersProtocol reports whether a handshake offers our subprotocol, or none.

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	echo    answers with its params
 //	much    answers with 60 KB
 //	wait    answers once the test has sent to node.proceed
+//	panic   panics
 //	later   returns, and answers once the test has sent to node.proceed
 type node struct {
 	*gateway.Gateway
@@ -196,6 +197,8 @@ func (p *peer) Call(c protocol.Call) {
 		})
 	case "much":
 		p.s.Reply(protocol.AppendResult(nil, c.ID, strings.Repeat("z", 60<<10)))
+	case "panic":
+		panic("as it was told")
 	case "echo":
 		p.s.Reply(protocol.AppendResult(nil, c.ID, c.Params))
 	default:

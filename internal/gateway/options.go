@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,15 +11,18 @@ import (
 
 // Options are the bounds of a gateway. The zero value of a field stands for its default, except where it says otherwise.
 type Options struct {
-	Heartbeat          time.Duration    // the quiet after which a heartbeat is sent; two of it without a sign of life end a session. Default 25 s
-	FrameBytes         int              // the longest message of a client (limits.frame_bytes). Default protocol.MaxFrameBytes
-	QueueBytes         int              // what may wait to be written before Offer refuses and calls are no longer read. Default 256 KiB
-	CallsPerSecond     int              // calls that one session may make, with five seconds' worth at once; 0 is no limit
-	Free               []string         // methods that count against no limit of the connection, because nothing is to limit them
-	MaxConnections     int              // connections at any time. Default nine tenths of the files that the process may open
-	MaxUnauthenticated int              // of them, in their handshake or before their hello. Default a quarter of MaxConnections
-	Origins            []string         // origins whose pages may connect, besides those that the server itself serves
-	Ticks              <-chan time.Time // what drives the gateway's time, about every 100 ms. Default a ticker of its own
+	Heartbeat            time.Duration    // the quiet after which a heartbeat is sent; two of it without a sign of life end a session. Default 25 s
+	FrameBytes           int              // the longest message of a client (limits.frame_bytes). Default protocol.MaxFrameBytes
+	QueueBytes           int              // what may wait to be written before Offer refuses and calls are no longer read. Default 256 KiB
+	CallsPerSecond       int              // calls that one session may make, with five seconds' worth at once; 0 is no limit
+	Free                 []string         // methods that count against no limit of the connection, because nothing is to limit them
+	MaxConnections       int              // connections at any time. Default nine tenths of the files that the process may open
+	MaxUnauthenticated   int              // of them, in their handshake or before their hello. Default a quarter of MaxConnections
+	HandshakesPerAddress int              // a second, of which those of 6 s may come at once; IPv6 by the /64. 0 is no limit
+	Proxies              Proxies          // who is believed about where a request comes from. Default nobody
+	Log                  *slog.Logger     // hears of panics. Default nowhere
+	Origins              []string         // origins whose pages may connect, besides those that the server itself serves
+	Ticks                <-chan time.Time // what drives the gateway's time, about every 100 ms. Default a ticker of its own
 }
 
 // DefaultCallsPerSecond is the limit for a server that nobody configured: generous, for people's clients and most bots.
@@ -51,6 +55,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = 256 << 10
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = openFiles() / 10 * 9

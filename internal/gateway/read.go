@@ -232,10 +232,23 @@ func (r *readSide) frame(line []byte) bool {
 func (r *readSide) call(c protocol.Call) {
 	r.s.turn.Lock()
 	if !r.s.Done() {
-		r.s.peer.Call(c)
+		r.callPeer(c)
 	}
 	r.s.turn.Unlock()
 	r.s.tellDrained()
+}
+
+// callPeer calls the peer; a panic of it ends this call and nothing else.
+func (r *readSide) callPeer(c protocol.Call) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.s.g.panicked("a call", c.Method, r.s.Remote(), cause)
+			if c.ID != 0 {
+				r.s.Reply(protocol.AppendError(nil, c.ID, internalError()))
+			}
+		}
+	}()
+	r.s.peer.Call(c)
 }
 
 // isFlood counts a frame of any kind, or a message without one, and reports whether the session has been far over its limit for some time.

@@ -13,6 +13,7 @@ type Stats struct {
 	Unauthenticated int // of them, without a hello
 	Opened          uint64
 	Refused         uint64 // handshakes answered with 503
+	Limited         uint64 // handshakes answered with 429
 	BytesIn         uint64
 	BytesOut        uint64
 	Writes          uint64 // system calls that wrote something
@@ -34,8 +35,8 @@ const (
 
 // counters are the parts of Stats that sessions count without a lock.
 type counters struct {
-	bytesIn, bytesOut, writes, framesIn, refusedOffers, rateLimited atomic.Uint64
-	queueBytes                                                      atomic.Int64
+	bytesIn, bytesOut, writes, framesIn, refusedOffers, rateLimited, limited atomic.Uint64
+	queueBytes                                                               atomic.Int64
 }
 
 // Stats may be called at any time.
@@ -47,6 +48,7 @@ func (g *Gateway) Stats() Stats {
 		Unauthenticated: g.unauthenticated,
 		Opened:          g.opened,
 		Refused:         g.refused,
+		Limited:         g.count.limited.Load(),
 		BytesIn:         g.count.bytesIn.Load(),
 		BytesOut:        g.count.bytesOut.Load(),
 		Writes:          g.count.writes.Load(),
