@@ -58,6 +58,10 @@ func (s *Server) handlers() map[string]handler {
 		protocol.ReceiptList:      core(c.ListReceipts),
 		protocol.TypingStart:      direct(s.typing(true)),
 		protocol.TypingStop:       direct(s.typing(false)),
+
+		protocol.PresenceSet:         direct(s.setPresence),
+		protocol.PresenceSubscribe:   {run: s.watchPresence},
+		protocol.PresenceUnsubscribe: direct(s.unwatchPresence),
 	}
 }
 
@@ -140,7 +144,7 @@ func (s *Server) unsubscribe(ctx context.Context, c *caller, p *protocol.RoomPar
 func (s *Server) typing(active bool) func(context.Context, *caller, *protocol.RoomParams) (protocol.Empty, *protocol.Error) {
 	return func(ctx context.Context, c *caller, p *protocol.RoomParams) (protocol.Empty, *protocol.Error) {
 		told, err := s.Chat.Typing(ctx, c.Actor, p.Room)
-		if err == nil && told {
+		if err == nil && told && !s.Presence.Hidden(c.User) {
 			s.Hub.Typing(p.Room, c.User, c.Session, active)
 		}
 		return protocol.Empty{}, err

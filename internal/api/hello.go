@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -62,6 +63,7 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 		return code, err
 	}
 	defer p.entering.Done()
+	p.presence = s.Presence.Enter(id.User, func(frames []byte) bool { return p.session.Offer(gateway.Wire(frames)) })
 	entry := &delivery.Entry{
 		Sink: &sink{p.session, id.User},
 		All:  params.Rooms != protocol.RoomsNone,

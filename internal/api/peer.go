@@ -9,6 +9,7 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
@@ -19,7 +20,8 @@ type peer struct {
 	session  *gateway.Session
 	identity atomic.Pointer[auth.Identity] // nil before hello; session.refresh changes it
 	device   string
-	entering sync.WaitGroup     // from when others can find the peer until it has its follower
+	entering sync.WaitGroup // from when others can find the peer until it has its follower
+	presence *presence.Session
 	follower *delivery.Follower // nil: hello is not done, or has failed
 	flying   sync.WaitGroup     // pipelined calls that are not answered yet
 }
@@ -103,6 +105,9 @@ func (p *peer) Closed() {
 	}
 	if p.follower != nil {
 		p.follower.Close()
+	}
+	if p.presence != nil {
+		p.presence.Close()
 	}
 	p.server.leave(p)
 }

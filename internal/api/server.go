@@ -13,6 +13,7 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
@@ -23,6 +24,7 @@ type Options struct {
 	Epoch     func() string
 	Chat      *chat.Service
 	Hub       *delivery.Hub
+	Presence  *presence.Service
 	Gate      *auth.Gate
 	Tokens    *auth.Tokens
 	Sessions  auth.Sessions

@@ -23,6 +23,7 @@ import (
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/retention"
@@ -38,6 +39,7 @@ type App struct {
 	store   *store.Store
 	live    broker.Live
 	hub     *delivery.Hub
+	seen    *presence.Service
 	relay   *relay.Relay
 	sweeper *retention.Sweeper
 	gateway *gateway.Gateway
@@ -87,6 +89,7 @@ func (a *App) open(ctx context.Context) error {
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
 			a.hub.Committed(c)
 			a.traceRelay(c)
+			a.seen.Committed(c)
 			a.relay.Wake()
 		},
 		Fatal: func(err error) {
@@ -104,7 +107,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.relay = relay.New(relay.Options{Source: a.store, Node: node, Log: a.log})
 	a.sweeper = retention.New(retention.Options{Source: a.store, Log: a.log})
-	if err := a.openDelivery(ctx, node); err != nil {
+	if err := errors.Join(a.openPresence(ctx, node), a.openDelivery(ctx, node)); err != nil {
 		return err
 	}
 	tokens, err := auth.NewTokens(secret, time.Now)
@@ -118,7 +121,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.api = api.New(api.Options{
-		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Gate: a.gate, Tokens: tokens, Sessions: a.store, Users: a.store,
+		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Tokens: tokens, Sessions: a.store, Users: a.store,
 		Chat: chat.NewService(
 			chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
 			chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
@@ -149,6 +152,14 @@ func loadSecret(cfg *config.Config, log *slog.Logger) ([]byte, error) {
 	return secret, err
 }
 
+// openPresence makes presence, and reads who is invisible before anything is told of anybody.
+func (a *App) openPresence(ctx context.Context, node string) error {
+	a.seen = presence.New(presence.Options{
+		Store: a.store, Leases: states.NewLeases(time.Now), Node: node, Now: time.Now, Log: a.log, Announce: func() { a.hub.Announce() },
+	})
+	return a.seen.Refresh(ctx)
+}
+
 // openDelivery joins the hub and the broker, which know each other.
 func (a *App) openDelivery(ctx context.Context, node string) error {
 	epoch := fnv.New64a()
@@ -159,7 +170,7 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 	}
 	a.hub = delivery.New(delivery.Options{
 		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
-		Sessions: a.checkSessions, Observe: a.metrics.offered, Tracer: a.traces.tracer(),
+		Sessions: a.checkSessions, Hidden: a.seen.Hidden, Observe: a.metrics.offered, Tracer: a.traces.tracer(),
 	})
 	var err error
 	if a.cfg.Broker == "" {
@@ -171,12 +182,15 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 	return nil
 }
 
-// checkSessions is called by delivery when sessions or revocations may have changed.
+// checkSessions is called by delivery when sessions, revocations or who is invisible may have changed.
 func (a *App) checkSessions() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := a.api.CheckSessions(ctx); err != nil {
 		a.log.Warn("sessions could not be checked against the store", "error", err)
+	}
+	if err := a.seen.Refresh(ctx); err != nil {
+		a.log.Warn("who is invisible could not be read", "error", err)
 	}
 }
 
@@ -189,6 +203,7 @@ func (a *App) Run(ctx context.Context) error {
 	loops.Go(func() { a.buckets.Run(background) })
 	loops.Go(func() { a.relay.Run(background) })
 	loops.Go(func() { a.sweeper.Run(background) })
+	loops.Go(func() { a.seen.Run(background) })
 	loops.Go(func() { a.ebb(background) })
 	if a.certificate != nil {
 		loops.Go(func() { a.certificate.run(background) })

@@ -141,6 +141,7 @@ func (a *App) register() {
 	a.registerLog(m)
 	a.registerGateway(m)
 	a.registerDelivery(m)
+	a.registerPresence(m)
 	a.registerRelay(m)
 	a.registerBroker(m)
 }
@@ -214,6 +215,12 @@ func (a *App) registerDelivery(m *metrics) {
 	m.counter("resets_total", "Sessions told to load a room anew.", func() uint64 { return a.hub.Stats().Resets })
 	m.counter("fills_total", "Holes in the stream of hints that were read from the store.", func() uint64 { return a.hub.Stats().Fills })
 	m.counter("replayed_events_total", "Events replayed to sessions.", func() uint64 { return a.hub.Stats().Replayed })
+}
+
+func (a *App) registerPresence(m *metrics) {
+	m.gauge("presence_users_online", "Users with a session on this node, or without one for less than 10 s.", func() int { return a.seen.Stats().Online })
+	m.gauge("presence_subscriptions", "Subscriptions to users' presence, over all sessions; each has at most 1,000.", func() int { return a.seen.Stats().Subscriptions })
+	m.counter("presence_signals_total", "Presence signals sent.", func() uint64 { return a.seen.Stats().Signals })
 }
 
 func (a *App) registerRelay(m *metrics) {

@@ -45,6 +45,7 @@ var layout = []row{
 	{pkg: "internal/chat", imports: "protocol internal/tracing", libs: "json", without: sockets + " " + files},
 	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker internal/tracing", libs: "json", without: sockets},
 	{pkg: "internal/relay", imports: "protocol internal/chat internal/tracing", libs: "json", without: sockets},
+	{pkg: "internal/presence", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/retention", imports: "protocol", without: sockets},
 	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/state", without: sockets + " " + files},
@@ -56,7 +57,7 @@ var layout = []row{
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/retention internal/auth internal/tracing",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing",
 		libs:    "json pgx sqlite goose uuid sync text",
 	},
 
@@ -66,7 +67,7 @@ var layout = []row{
 	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
 	{
 		pkg:     "internal/api",
-		imports: "protocol internal/chat internal/delivery internal/gateway internal/tracing internal/auth",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/gateway internal/tracing internal/auth",
 		libs:    "json",
 	},
 	{pkg: "internal/openapi", libs: "json"},
@@ -91,7 +92,7 @@ var layout = []row{
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/auth internal/store internal/testkit",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/presence internal/auth internal/store internal/testkit",
 		libs:    "json go-cmp rapid pgx",
 		tests:   true,
 	},

@@ -36,18 +36,19 @@ const (
 // Options are what a Hub needs.
 type Options struct {
 	Source    Source
-	Live      broker.Live         // nil: a node of its own; see also SetLive
-	Node      string              // this node's name, unique in the cluster
-	Epoch     uint64              // of this node's logs: what comes with another is dropped
-	Replay    int                 // limits.replay: events that a session may be behind before it gets `reset`; 0: protocol.MaxReplay
-	RingBytes int                 // the budget of recent frames of all rooms; 0: 64 MiB
-	Wire      func([]byte) []byte // encodes joined frames for the transport that most sessions use; nil: Batch.Wire stays nil
-	Now       func() time.Time    // nil: time.Now
-	Log       *slog.Logger        // nil: nothing is logged
-	Sessions  func()              // called, one call at a time, when sessions, revocations or keys may have changed on another node, and every 15 s
-	Observe   func(FanOut)        // told of every fan-out, with the room locked: it must not block. nil: nobody is told
-	Tracer    *tracing.Tracer     // nil: nothing is traced
-	Workers   int                 // goroutines that fan out; 0: twice GOMAXPROCS, so that a vast room does not hold up the others
+	Live      broker.Live            // nil: a node of its own; see also SetLive
+	Node      string                 // this node's name, unique in the cluster
+	Epoch     uint64                 // of this node's logs: what comes with another is dropped
+	Replay    int                    // limits.replay: events that a session may be behind before it gets `reset`; 0: protocol.MaxReplay
+	RingBytes int                    // the budget of recent frames of all rooms; 0: 64 MiB
+	Wire      func([]byte) []byte    // encodes joined frames for the transport that most sessions use; nil: Batch.Wire stays nil
+	Now       func() time.Time       // nil: time.Now
+	Log       *slog.Logger           // nil: nothing is logged
+	Sessions  func()                 // called, one call at a time, when sessions, revocations or keys may have changed on another node, and every 15 s
+	Observe   func(FanOut)           // told of every fan-out, with the room locked: it must not block. nil: nobody is told
+	Hidden    func(user string) bool // whether only a user's own sessions hear of their cursors; called with locks held, must not wait; nil: nobody's
+	Tracer    *tracing.Tracer        // nil: nothing is traced
+	Workers   int                    // goroutines that fan out; 0: twice GOMAXPROCS, so that a vast room does not hold up the others
 }
 
 // Hub is delivery on one node. Its methods may be called from any goroutine.
@@ -111,7 +112,10 @@ func New(o Options) *Hub {
 	h.behind.some.L = &h.behind.mu
 	h.agenda = agenda{now: h.now, wake: make(chan struct{}, 1)}
 	h.news = news{hub: h, peers: map[string]*peer{}}
-	h.receipts = receipts{hub: h, gathered: map[circle]*gathering{}}
+	h.receipts = receipts{hub: h, hidden: o.Hidden, gathered: map[circle]*gathering{}}
+	if h.receipts.hidden == nil {
+		h.receipts.hidden = func(string) bool { return false }
+	}
 	h.typing = typing{hub: h, active: map[typist]*activity{}, sessions: map[string]map[typist]struct{}{}}
 	h.position = position{hub: h, sessionsChanged: make(chan struct{}, 1), begun: make(chan struct{}), sessions: o.Sessions}
 	if h.position.sessions == nil {

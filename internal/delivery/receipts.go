@@ -15,7 +15,8 @@ const (
 
 // receipts gather cursors that moved and tell of them, once per circle and second.
 type receipts struct {
-	hub *Hub
+	hub    *Hub
+	hidden func(user string) bool
 
 	mu       sync.Mutex // rank 3
 	gathered map[circle]*gathering
@@ -58,7 +59,7 @@ func (c *receipts) moved(rows []chat.CursorRow, local bool) {
 // gather takes one row. Called with mu held.
 func (c *receipts) gather(now time.Time, row chat.CursorRow, local bool) {
 	to := circle{room: row.Room}
-	if row.Private {
+	if row.Private || c.hidden(row.User) {
 		to.user = row.User
 	}
 	g := c.gathered[to]

@@ -82,6 +82,27 @@ func TestPrivateReceiptsStayWithTheUser(t *testing.T) {
 	})
 }
 
+func TestHiddenUsersReceiptsStayWithThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hidden := map[string]bool{"bob": true}
+		n := newNode(t, newStore(), delivery.Options{Hidden: func(user string) bool { return hidden[user] }}).start()
+		room := n.create(protocol.Group, "alice", "bob", "carol")
+		alice, _ := n.enter("a", "alice")
+		bob, _ := n.enter("b", "bob")
+		n.moved(
+			chat.CursorRow{Room: room, User: "bob", Session: "b2", Delivered: 1, Read: 1},
+			chat.CursorRow{Room: room, User: "carol", Session: "c", Delivered: 1},
+		)
+		settle()
+		want(t, "another user", alice.signals(room, protocol.SignalReceipt), []string{`{"members":[{"user":"carol","delivered":1,"read":0}]}`})
+		want(t, "the user's other session", len(bob.signals(room, protocol.SignalReceipt)), 2)
+		delete(hidden, "bob")
+		n.moved(chat.CursorRow{Room: room, User: "bob", Session: "b2", Delivered: 2, Read: 2})
+		time.Sleep(2 * time.Second)
+		want(t, "once shown again", alice.signals(room, protocol.SignalReceipt)[1:], []string{`{"members":[{"user":"bob","delivered":2,"read":2}]}`})
+	})
+}
+
 func TestReceiptsCrossNodesForwardOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newPair(t)

@@ -57,6 +57,8 @@ func planned() map[string]struct {
 		"revocations":       {revocationsOf, ""},
 		"recent rooms":      {recentPlaces, "members_user"},
 		"rooms behind":      {selectBehind, "room_heads_behind"},
+		"who sees whom":     {selectVisible, "members_user"},
+		"invisible of some": {selectInvisibleOf, ""},
 		"changed messages":  {selectChanges, ""},
 		"moved marks":       {moveMark, ""},
 		"rooms due":         {selectDue, "rooms_due"},

@@ -42,6 +42,7 @@ type Store struct {
 	names
 	*accounts
 	pruner
+	*keptPresence
 	log       *slog.Logger
 	epoch     string
 	committer *committer
@@ -65,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
-	s := &Store{db: d, accounts: newAccounts(d), pruner: pruner{d}, log: o.Log}
+	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), pruner: pruner{d}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -162,6 +163,7 @@ func (s *Store) Close() error {
 	}
 	s.accounts.stop()
 	s.ensures.stop()
+	s.statuses.stop()
 	return s.engine.close()
 }
 

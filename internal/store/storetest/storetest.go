@@ -64,6 +64,10 @@ func calls() []test {
 		{"users/profiles", testProfiles},
 		{"users/search", testSearch},
 
+		{"presence/a status and its time", testPresenceKept},
+		{"presence/who sees whom", testPresenceVisible},
+		{"presence/many at once", testPresenceStorm},
+
 		{"search/words, phrases and prefixes", testQueries},
 		{"search/case, accents and scripts", testFolding},
 		{"search/any text is a query", testAnyQuery},

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/parley-im/parley/internal/presence"
+	"github.com/parley-im/parley/protocol"
+)
+
+var _ presence.Store = (*Store)(nil)
+
+var (
+	upsertStatus = sql(`INSERT INTO presence (user_id, status, last_seen) VALUES ($1, $2, CASE WHEN $2 = 'invisible' THEN CAST($3 AS BIGINT) ELSE 0 END)
+		ON CONFLICT (user_id) DO UPDATE SET status = excluded.status,
+			last_seen = CASE WHEN excluded.status = 'invisible' AND presence.status <> 'invisible' THEN excluded.last_seen ELSE presence.last_seen END`)
+	upsertSeen = sql(`INSERT INTO presence (user_id, status, last_seen) SELECT p.a, 'online', p.b FROM {places $1} p WHERE true
+		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
+
+	// The viewer's rooms, and in each the user's row by its key. It is no EXISTS, because PostgreSQL may carry one out for all the members of all rooms at once.
+	selectVisible = sql(`SELECT p.a, p.b, COALESCE(s.status, 'online'), COALESCE(s.last_seen, 0) FROM {pairs $1} p LEFT JOIN presence s ON s.user_id = p.b
+		WHERE p.a = p.b OR (SELECT 1 FROM members m CROSS JOIN members o CROSS JOIN rooms r
+			WHERE m.user_id = p.a AND m.state = ` + isMember + ` AND o.room = m.room AND o.user_id = p.b AND o.state = ` + isMember + `
+				AND r.id = m.room AND r.deleted = 0 AND r.kind IN ('direct', 'group') LIMIT 1) = 1`)
+	selectInvisible   = sql(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible'`)
+	selectInvisibleOf = sql(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible' AND s.user_id IN {list $1}`)
+)
+
+// keptPresence is the part of the store that presence stands on.
+type keptPresence struct {
+	*db
+	statuses *batcher[statusChange]
+}
+
+func newKeptPresence(d *db) *keptPresence {
+	k := &keptPresence{db: d}
+	k.statuses = newBatcher(k.setStatuses)
+	return k
+}
+
+// statusChange is a status that a user sets.
+type statusChange struct {
+	user   string
+	status protocol.Status
+	at     protocol.Time
+}
+
+// SetStatus implements presence.Store. When many users do so at once they share transactions.
+func (k *keptPresence) SetStatus(ctx context.Context, user string, status protocol.Status, at protocol.Time) error {
+	return k.statuses.do(ctx, statusChange{user, status, at})
+}
+
+// setStatuses carries out changes in the order given; each user's by themselves, and users in the order of their ids, so that two transactions do not wait for
+// each other.
+func (k *keptPresence) setStatuses(ctx context.Context, changes []statusChange) error {
+	changes = slices.Clone(changes)
+	slices.SortStableFunc(changes, func(a, b statusChange) int { return strings.Compare(a.user, b.user) })
+	return k.write(ctx, func(t tx) error {
+		var b batch
+		for _, c := range changes {
+			b.exec(upsertStatus, c.user, c.status, c.at)
+		}
+		return t.batch(ctx, &b)
+	})
+}
+
+// Seen implements presence.Store.
+func (k *keptPresence) Seen(ctx context.Context, last map[string]protocol.Time) error {
+	if len(last) == 0 {
+		return nil
+	}
+	rows := make([][2]any, 0, len(last))
+	for _, user := range slices.Sorted(maps.Keys(last)) {
+		rows = append(rows, [2]any{user, int64(last[user])})
+	}
+	return k.write(ctx, func(t tx) error {
+		_, err := t.exec(ctx, upsertSeen, jsonList(rows))
+		return err
+	})
+}
+
+// Visible implements presence.Store.
+func (k *keptPresence) Visible(ctx context.Context, pairs []presence.Pair) (map[presence.Pair]presence.Kept, error) {
+	asked := make([][2]string, len(pairs))
+	for i, p := range pairs {
+		asked[i] = [2]string{p.Viewer, p.User}
+	}
+	visible := make(map[presence.Pair]presence.Kept, len(pairs))
+	err := k.read(ctx, func(t tx) error {
+		return t.query(ctx, selectVisible, []any{jsonList(asked)}, func(scan scan) error {
+			var p presence.Pair
+			var k presence.Kept
+			err := scan(&p.Viewer, &p.User, &k.Status, &k.LastSeen)
+			visible[p] = k
+			return err
+		})
+	})
+	return visible, err
+}
+
+// Invisible implements presence.Store.
+func (k *keptPresence) Invisible(ctx context.Context, users []string) ([]string, error) {
+	q, args := selectInvisible, []any(nil)
+	if users != nil {
+		q, args = selectInvisibleOf, []any{jsonList(users)}
+	}
+	var found []string
+	err := k.read(ctx, func(t tx) error { return t.query(ctx, q, args, collect(&found, scanString)) })
+	return found, err
+}
