@@ -249,3 +249,66 @@ func TestOperatorsIndex(t *testing.T) {
 		t.Errorf("what is not there answers %d", status)
 	}
 }
+
+// At the most talkative level, through everything that can go right and wrong, no content and no secret is logged.
+func TestLogHoldsNoContentAndNoSecrets(t *testing.T) {
+	s := start(t, "--log-level", "debug", "--dev")
+	const canary = "xanary" // in everything that must not be logged
+	b := s.backend()
+	token, key := s.token("alice", "--name", canary+"-name"), b.key
+	room := b.newRoom("group", "alice", "bob")
+	alice, err := s.dial("alice", token, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob := s.connect("bob", object{"client": "e2e"})
+	text := func(i int) string { return fmt.Sprintf("%s text %d", canary, i) }
+	var seq uint64
+	for i := range 20 {
+		seq = alice.send(room, fmt.Sprint(i), text(i))
+	}
+	bob.expect("the last message", event(room, seq))
+	calls := map[string]object{
+		"message.edit":    {"room": room, "seq": seq, "text": text(100)},
+		"message.search":  {"query": canary, "room": room},
+		"message.send":    {"room": room, "client_id": canary + "!\n", "text": canary},
+		"reaction.add":    {"room": room, "seq": seq, "emoji": canary},
+		"room.update":     {"room": room, "name": canary + "-room", "topic": canary, "data": object{canary: canary}},
+		"user.update":     {"name": canary, "data": object{canary: 1}},
+		"member.settings": {"room": canary},
+		canary + ".call":  {canary: canary},
+		"session.refresh": {"token": token + canary},
+	}
+	for method, params := range calls {
+		_, _ = alice.try(method, params) // some are refused
+		_, _, _ = post(b.url, method, map[string]string{"Authorization": "Bearer " + key, "Parley-User": "alice"}, params)
+		_, _, _ = post(b.url, method, map[string]string{"Authorization": "Bearer " + key + canary}, params)
+		_, _, _ = post(b.url, method, map[string]string{"Authorization": "Bearer " + token + canary}, params)
+	}
+	if _, err := s.dial("alice", token+canary, nil); err == nil {
+		t.Error("a token with more behind it is good")
+	}
+	broken := s.raw()
+	broken.hello(s.token("carol"), "carol-device")
+	broken.text(`{"id":"` + canary + `","method":"message.send"`)
+	broken.ending()
+	bob.cut()
+	s.stop()
+
+	log := s.log.String()
+	for line := range strings.Lines(log) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not a line of JSON: %q", line)
+		}
+	}
+	for _, secret := range []string{canary, token, strings.Split(token, ".")[2], key, strings.TrimPrefix(key, "pk_")} {
+		if at := strings.Index(log, secret); at >= 0 {
+			t.Errorf("the log has %q: …%s", secret, log[max(0, at-300):min(len(log), at+100)])
+		}
+	}
+	for _, line := range []string{`"msg":"session opened"`, `"msg":"session ended"`, `"msg":"a credential was refused"`, `"code":4400`, `"msg":"draining"`, `"msg":"listening"`} {
+		if !strings.Contains(log, line) {
+			t.Errorf("the log has no %s", line)
+		}
+	}
+}

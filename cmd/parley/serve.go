@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-im/parley/internal/app"
 	"github.com/parley-im/parley/internal/config"
+	"github.com/parley-im/parley/internal/logging"
 )
 
 // serveCommand runs the server.
@@ -40,8 +41,12 @@ func logger(c config.Log) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // the configuration has checked it
 	options := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(os.Stderr, options)
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+		h = slog.NewJSONHandler(os.Stderr, options)
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
+	return slog.New(logging.Limit(h, linesPerSecond))
 }
+
+// linesPerSecond is how often one message is logged in a second, whatever it is about.
+const linesPerSecond = 20

@@ -30,9 +30,11 @@ func (p *peer) hello(c protocol.Call) {
 	code, err := p.open(ctx, c)
 	p.server.answered(nil, protocol.Hello, false, began, err)
 	if err == nil {
-		p.server.Log.Debug("a session was opened", "session", p.session.ID(), "user", p.identity.Load().User, "remote", p.session.Remote())
+		p.server.Log.Debug("session opened", "session", p.logged(), "user", p.identity.Load().User, "remote", p.session.Remote())
 	} else {
-		p.server.Log.Debug("a hello was refused", "code", err.Code, "remote", p.session.Remote())
+		if err.Code == protocol.Unauthenticated {
+			p.server.logRefused(protocol.Hello, p.session.Remote(), err)
+		}
 		p.refuse(c.ID, err)
 		if code != 0 {
 			p.session.Close(code, time.Duration(err.RetryAfterMS)*time.Millisecond)

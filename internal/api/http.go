@@ -52,6 +52,9 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.authenticate(ctx, r, m)
 	if err != nil {
+		if err.Code == protocol.Unauthenticated {
+			s.logRefused(name, r.RemoteAddr, err)
+		}
 		reply(nil, err)
 		return
 	}

@@ -22,6 +22,7 @@ type peer struct {
 	device   string
 	entering sync.WaitGroup // from when others can find the peer until it has its follower
 	presence *presence.Session
+	opened   int64              // Unix milliseconds
 	follower *delivery.Follower // nil: hello is not done, or has failed
 	flying   sync.WaitGroup     // pipelined calls that are not answered yet
 }
@@ -100,6 +101,7 @@ func (p *peer) Drained() {
 
 // Closed implements gateway.Peer.
 func (p *peer) Closed() {
+	p.logEnd()
 	if p.identity.Load() == nil {
 		return
 	}

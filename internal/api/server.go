@@ -128,7 +128,7 @@ func (s *Server) answered(span *tracing.Span, method string, http bool, began ti
 
 // Opened implements gateway.Handler.
 func (s *Server) Opened(session *gateway.Session) gateway.Peer {
-	return &peer{server: s, session: session}
+	return &peer{server: s, session: session, opened: s.Now().UnixMilli()}
 }
 
 // callTimeout bounds one call, so that a store that hangs does not hold a session for ever.

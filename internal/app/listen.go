@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,7 +62,7 @@ func (a *App) listen() error {
 	a.public = &listener{public, &http.Server{
 		Handler:           a.gateway.Public(a.api.Handler(a.gateway, web.Handler())),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(complaints{a.log}, "", 0),
 	}}
 	if a.certificate != nil {
 		a.public.Listener = gateway.Secure(public, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: a.certificate.current})
@@ -142,4 +143,14 @@ func (l *listener) address() string {
 		return "unix:" + at.String()
 	}
 	return l.Addr().String()
+}
+
+// complaints takes what an HTTP server has to say of its clients: as one message, so that a storm of it is limited like any other.
+type complaints struct {
+	log *slog.Logger
+}
+
+func (c complaints) Write(p []byte) (int, error) {
+	c.log.Warn("the HTTP server complains", "error", strings.TrimSpace(string(p)))
+	return len(p), nil
 }

@@ -23,9 +23,10 @@ type readSide struct {
 	control bucket                // pings and pongs
 	looked  bool                  // readable has found nothing to read
 
-	working   atomic.Bool  // work is running: silence is ours, not the client's
-	heard     atomic.Int64 // when bytes came last
-	messageBy atomic.Int64 // by when the message that has begun must be complete; 0: none has
+	working   atomic.Bool   // work is running: silence is ours, not the client's
+	bytes     atomic.Uint64 // that came
+	heard     atomic.Int64  // when bytes came last
+	messageBy atomic.Int64  // by when the message that has begun must be complete; 0: none has
 }
 
 // park waits for something to read and hands over to work. It must stay as flat as it is: its stack is what an idle session costs.
@@ -74,6 +75,7 @@ func (r *readSide) work() {
 		}
 		r.heard.Store(int64(r.s.g.wheel.stamp()))
 		r.s.g.count.bytesIn.Add(uint64(n))
+		r.bytes.Add(uint64(n))
 		drained := !in.full()
 		r.carryOut(in)
 		if drained {

@@ -33,6 +33,7 @@ type Session struct {
 	state    state
 	out      *outbox       // what waits to be written; nil: nothing, and no drain goroutine
 	room     chan struct{} // not nil: work waits until there is room in out; closed then
+	written  uint64        // bytes
 	sent     time.Duration // when something was last queued or written
 	beat     time.Duration // when the last heartbeat was
 	deadline time.Duration // of the hello, of the turn, of the end; 0: none
@@ -42,12 +43,13 @@ type Session struct {
 
 // state is what has happened to a session.
 type state struct {
-	closing  bool // no longer open: the last frames are queued, the peer is being told
-	hello    bool // Authenticated was called
-	turned   bool // has been given its turn to leave
-	refused  bool // an Offer was, and the queue has had no room since
-	readDone bool // nothing more will be read
-	released bool // gone, or going
+	closing  bool               // no longer open: the last frames are queued, the peer is being told
+	hello    bool               // Authenticated was called
+	turned   bool               // has been given its turn to leave
+	refused  bool               // an Offer was, and the queue has had no room since
+	readDone bool               // nothing more will be read
+	released bool               // gone, or going
+	code     protocol.CloseCode // with closing: why
 }
 
 // open makes a session of a connection whose handshake is done and that comes from the address remote; early bytes came with it. It reports whether the
@@ -97,6 +99,13 @@ func (s *Session) ID() string { return s.id }
 
 // Remote is the address that the connection comes from, as the handshake's http.Request had it: the client's, or that of a proxy whose word is not believed.
 func (s *Session) Remote() string { return s.conn.RemoteAddr().String() }
+
+// Ending is how a session has ended, 0 for one that is open, and how many bytes it has read and written so far, as Stats counts them.
+func (s *Session) Ending() (code protocol.CloseCode, read, written uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.code, s.read.bytes.Load(), s.written
+}
 
 // Done reports whether the session has ended or is being closed: nothing that is queued now will be sent, and no call begins.
 func (s *Session) Done() bool {
@@ -170,7 +179,7 @@ func (s *Session) abort() {
 
 // leave is the one step out of the open state, with mu held: last is the last that is written.
 func (s *Session) leave(code protocol.CloseCode, last []byte) {
-	s.state.closing = true
+	s.state.closing, s.state.code = true, code
 	s.g.closed(code)
 	if !s.state.hello {
 		s.g.authenticated()

@@ -83,6 +83,7 @@ func (s *Session) transmit(p []byte) {
 	}
 	w := s.g.writers.Get().(*writer)
 	n, err := w.write(s, p)
+	s.written += uint64(n)
 	s.g.writers.Put(w)
 	switch {
 	case err != nil:
@@ -219,6 +220,7 @@ func (s *Session) advance(wrote int) (empty bool) {
 	s.g.count.queueBytes.Add(-int64(wrote))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.written += uint64(wrote)
 	out := s.out
 	out.progress = s.g.wheel.stamp()
 	out.taken(wrote)
