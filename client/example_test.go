@@ -17,7 +17,7 @@ import (
 // deployment is a server for the examples. An application has the URL of its own, and tokens from its back end.
 type deployment struct {
 	URL    string
-	tokens *auth.Tokens
+	signer *auth.Signer
 	stop   func()
 }
 
@@ -32,11 +32,11 @@ func serve() deployment {
 	must(err)
 	secret, _, err := auth.EnsureSecret(dir)
 	must(err)
-	tokens, err := auth.NewTokens(secret, time.Now)
+	signer, err := auth.NewSigner(secret, auth.Terms{}, time.Now)
 	must(err)
 	ended := make(chan error)
 	go func() { ended <- server.Run(ctx) }()
-	return deployment{URL: "http://" + server.Addr(), tokens: tokens, stop: func() {
+	return deployment{URL: "http://" + server.Addr(), signer: signer, stop: func() {
 		cancel()
 		must(<-ended)
 		must(os.RemoveAll(dir))
@@ -45,7 +45,7 @@ func serve() deployment {
 
 // Token is what an application asks its back end for.
 func (d deployment) Token(user string) func(context.Context) (string, error) {
-	return func(context.Context) (string, error) { return d.tokens.Sign(auth.Claims{User: user, TTL: time.Hour}) }
+	return func(context.Context) (string, error) { return d.signer.Sign(auth.Claims{User: user, TTL: time.Hour}) }
 }
 
 func must(err error) {

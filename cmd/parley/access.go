@@ -43,11 +43,11 @@ type tokenCommand struct {
 
 // Run is called by the parser.
 func (c *tokenCommand) Run() error {
-	tokens, err := c.tokens()
+	signer, err := c.signer()
 	if err != nil {
 		return err
 	}
-	token, err := tokens.Sign(auth.Claims{User: c.User, Name: c.Name, Role: protocol.TokenRole(c.Role), TTL: c.TTL})
+	token, err := signer.Sign(auth.Claims{User: c.User, Name: c.Name, Role: protocol.TokenRole(c.Role), TTL: c.TTL})
 	if err != nil {
 		return err
 	}

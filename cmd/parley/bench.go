@@ -39,7 +39,7 @@ type benchFlags struct {
 
 // run carries out a scenario. What it found wrong is an error, after the report was printed.
 func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
-	tokens, err := f.tokens()
+	signer, err := f.signer()
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
 		}
 	}
 	c.Sign = func(user string) (string, error) {
-		return tokens.Sign(auth.Claims{User: user, TTL: f.Duration + 24*time.Hour})
+		return signer.Sign(auth.Claims{User: user, TTL: f.Duration + 24*time.Hour})
 	}
 	if f.History != "" {
 		file, err := os.Create(f.History)

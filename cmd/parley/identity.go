@@ -17,19 +17,21 @@ import (
 	"github.com/parley-im/parley/internal/auth"
 )
 
-// signing says where the secret is that tokens are signed with.
+// signing says where the secret is that tokens are signed with, and what the server wants them to say.
 type signing struct {
 	place
-	SecretFile string `help:"File with the secret that signs tokens, in place of the one in the data folder." env:"PARLEY_SECRET_FILE" type:"path" placeholder:"FILE"`
+	SecretFile string   `help:"File with the secret that signs tokens, in place of the one in the data folder." env:"PARLEY_SECRET_FILE" type:"path" placeholder:"FILE"`
+	Issuer     string   `help:"The iss of tokens, where the server wants one (auth.issuer)." env:"PARLEY_AUTH_ISSUER" placeholder:"URL"`
+	Audience   []string `help:"The aud of tokens, where the server wants one (auth.audience)." env:"PARLEY_AUTH_AUDIENCE" placeholder:"NAME"`
 }
 
-// tokens signs with the secret.
-func (s signing) tokens() (*auth.Tokens, error) {
+// signer signs with the secret.
+func (s signing) signer() (*auth.Signer, error) {
 	secret, err := s.secret(s.SecretFile)
 	if err != nil {
 		return nil, err
 	}
-	return auth.NewTokens(secret, time.Now)
+	return auth.NewSigner(secret, auth.Terms{Issuer: s.Issuer, Audience: s.Audience}, time.Now)
 }
 
 // identity says which server a client program talks to, and as whom. Without Token and TokenCommand the program signs tokens for User itself.
@@ -56,11 +58,11 @@ func (i identity) source(ctx context.Context) (user string, token func(context.C
 	case i.User == "":
 		return "", nil, errors.New("say who you are: --user ID, signed with the secret of --data; or bring a --token or --token-command")
 	default:
-		tokens, err := i.tokens()
+		signer, err := i.signer()
 		if err != nil {
 			return "", nil, err
 		}
-		return i.User, func(context.Context) (string, error) { return tokens.Sign(auth.Claims{User: i.User, TTL: ownTTL}) }, nil
+		return i.User, func(context.Context) (string, error) { return signer.Sign(auth.Claims{User: i.User, TTL: ownTTL}) }, nil
 	}
 	if err != nil {
 		return "", nil, err

@@ -29,7 +29,7 @@ func (s *Server) serveDevToken(w http.ResponseWriter, r *http.Request) {
 	if params.Name != "" {
 		claims.Name = &params.Name
 	}
-	token, err := s.Tokens.Sign(claims)
+	token, err := s.Signer.Sign(claims)
 	if err != nil {
 		writeError(w, protocol.Errorf(protocol.BadRequest, "name", "%s", err))
 		return

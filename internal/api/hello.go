@@ -55,7 +55,11 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 	}
 	id, err := s.Gate.Token(ctx, params.Token, params.Device)
 	if err != nil {
-		return protocol.CloseUnauthenticated, unauthenticated(err)
+		refused := unauthenticated(err)
+		if refused.Code == protocol.Unavailable { // which says nothing about the token
+			return protocol.CloseOverloaded, refused
+		}
+		return protocol.CloseUnauthenticated, refused
 	}
 	if err := params.Check(); err != nil {
 		return 0, err

@@ -26,7 +26,7 @@ type Options struct {
 	Hub       *delivery.Hub
 	Presence  *presence.Service
 	Gate      *auth.Gate
-	Tokens    *auth.Tokens
+	Signer    *auth.Signer
 	Sessions  auth.Sessions
 	Users     chat.Users
 	Limits    protocol.Limits // as told in the reply to hello

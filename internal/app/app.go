@@ -22,6 +22,7 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/egress"
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/rates"
@@ -45,6 +46,8 @@ type App struct {
 	gateway *gateway.Gateway
 	api     *api.Server
 	gate    *auth.Gate
+	issuer  *auth.KeySet   // nil: tokens are signed with the secret alone
+	egress  *egress.Client // nil: no other server is asked for anything
 	buckets *states.Buckets
 	metrics *metrics
 	traces  *traces // nil when off
@@ -110,18 +113,18 @@ func (a *App) open(ctx context.Context) error {
 	if err := errors.Join(a.openPresence(ctx, node), a.openDelivery(ctx, node)); err != nil {
 		return err
 	}
-	tokens, err := auth.NewTokens(secret, time.Now)
+	signer, verifier, err := a.openTrust(secret)
 	if err != nil {
 		return err
 	}
 	a.gate = auth.NewGate(auth.GateOptions{
-		Tokens: tokens, Sessions: a.store, Keys: a.store, Tickets: a.store, TicketKey: a.store.Key("tickets"), Now: time.Now,
+		Tokens: verifier, Sessions: a.store, Keys: a.store, Tickets: a.store, TicketKey: a.store.Key("tickets"), Now: time.Now,
 	})
 	if err := a.gate.Refresh(ctx); err != nil {
 		return err
 	}
 	a.api = api.New(api.Options{
-		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Tokens: tokens, Sessions: a.store, Users: a.store,
+		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store,
 		Chat: chat.NewService(
 			chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
 			chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
@@ -204,6 +207,9 @@ func (a *App) Run(ctx context.Context) error {
 	loops.Go(func() { a.relay.Run(background) })
 	loops.Go(func() { a.sweeper.Run(background) })
 	loops.Go(func() { a.seen.Run(background) })
+	if a.issuer != nil {
+		loops.Go(func() { a.issuer.Run(background) })
+	}
 	loops.Go(func() { a.ebb(background) })
 	if a.certificate != nil {
 		loops.Go(func() { a.certificate.run(background) })
@@ -265,6 +271,9 @@ func (a *App) Close() error {
 	}
 	if a.live != nil {
 		errs = append(errs, a.live.Close())
+	}
+	if a.egress != nil {
+		a.egress.Close()
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

@@ -24,7 +24,7 @@ const (
 
 // Gate decides who may come in: by a token that is good and not revoked, by a one-time ticket, or by an API key. It may be used by many goroutines at once.
 type Gate struct {
-	tokens    *Tokens
+	tokens    *Verifier
 	sessions  Sessions
 	keys      Keys
 	tickets   Tickets
@@ -54,7 +54,7 @@ type revocations map[string]map[string]int64
 
 // GateOptions are what a Gate stands on.
 type GateOptions struct {
-	Tokens    *Tokens
+	Tokens    *Verifier
 	Sessions  Sessions
 	Keys      Keys
 	Tickets   Tickets
@@ -110,9 +110,9 @@ var (
 )
 
 // Token checks a token, for a device or, with "", for a call that comes from none. An error is a *protocol.Error: unauthenticated, or unavailable before
-// the first Refresh. It does not block.
-func (g *Gate) Token(_ context.Context, token, device string) (*Identity, error) {
-	id, err := g.tokens.Verify(token)
+// the first Refresh and while an issuer's keys have never been read. It blocks as [Verifier.Verify] does.
+func (g *Gate) Token(ctx context.Context, token, device string) (*Identity, error) {
+	id, err := g.tokens.Verify(ctx, token)
 	switch {
 	case err != nil:
 		return nil, err

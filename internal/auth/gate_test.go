@@ -100,18 +100,22 @@ func (f *fakeStore) asked() int {
 }
 
 // newGate is a gate over a store with one key. Within a synctest bubble its clock is the bubble's.
-func newGate(t *testing.T) (gate *auth.Gate, tokens *auth.Tokens, store *fakeStore, key string) {
+func newGate(t *testing.T) (gate *auth.Gate, signer *auth.Signer, store *fakeStore, key string) {
 	t.Helper()
 	key, hash := auth.NewKey()
 	store = &fakeStore{keys: map[[32]byte]string{hash: "backend"}, tickets: map[[32]byte]auth.Ticket{}}
-	tokens, err := auth.NewTokens([]byte(secret), time.Now)
+	signer, err := auth.NewSigner([]byte(secret), auth.Terms{}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := auth.NewVerifier(auth.VerifierOptions{Secret: []byte(secret), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	gate = auth.NewGate(auth.GateOptions{
-		Tokens: tokens, Sessions: store, Keys: store, Tickets: store, TicketKey: []byte("the key of the tests"), Now: time.Now,
+		Tokens: verifier, Sessions: store, Keys: store, Tickets: store, TicketKey: []byte("the key of the tests"), Now: time.Now,
 	})
-	return gate, tokens, store, key
+	return gate, signer, store, key
 }
 
 func wantCode(t *testing.T, err error, want protocol.Code) {
@@ -135,9 +139,9 @@ func TestNewKey(t *testing.T) {
 
 func TestGateToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gate, tokens, store, _ := newGate(t)
+		gate, signer, store, _ := newGate(t)
 		ctx := t.Context()
-		token, err := tokens.Sign(auth.Claims{User: "alice", TTL: time.Hour})
+		token, err := signer.Sign(auth.Claims{User: "alice", TTL: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +180,7 @@ func TestGateToken(t *testing.T) {
 		wantCode(t, err, protocol.Unauthenticated) // what was known stands
 
 		time.Sleep(time.Second)
-		newer, err := tokens.Sign(auth.Claims{User: "alice", TTL: time.Hour})
+		newer, err := signer.Sign(auth.Claims{User: "alice", TTL: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -369,8 +373,8 @@ func TestGateBoundsGuesses(t *testing.T) {
 }
 
 func TestGateUnderConcurrentUse(t *testing.T) {
-	gate, tokens, store, key := newGate(t)
-	token, err := tokens.Sign(auth.Claims{User: "alice", TTL: time.Hour})
+	gate, signer, store, key := newGate(t)
+	token, err := signer.Sign(auth.Claims{User: "alice", TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

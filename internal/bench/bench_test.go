@@ -51,13 +51,13 @@ func serve(t *testing.T, change func(*config.Config)) bench.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := auth.NewTokens(secret, time.Now)
+	signer, err := auth.NewSigner(secret, auth.Terms{}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return bench.Config{
 		URL: "http://" + server.Addr(), Duration: 500 * time.Millisecond,
-		Sign: func(user string) (string, error) { return tokens.Sign(auth.Claims{User: user, TTL: time.Hour}) },
+		Sign: func(user string) (string, error) { return signer.Sign(auth.Claims{User: user, TTL: time.Hour}) },
 	}
 }
 

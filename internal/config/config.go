@@ -23,6 +23,8 @@ type Config struct {
 	Broker      string        `yaml:"broker" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas. Empty: this node is alone."`
 	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
 	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
+	Auth        Auth          `yaml:"auth"`
+	Egress      Egress        `yaml:"egress"`
 	TLS         TLS           `yaml:"tls"`
 	Proxies     Proxies       `yaml:"proxies"`
 	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
@@ -39,6 +41,21 @@ type Config struct {
 type Log struct {
 	Level  string `yaml:"level" help:"Least important kind of line that is logged: debug, info, warn or error."`
 	Format string `yaml:"format" help:"Form of the log: text or json."`
+}
+
+// Auth says which tokens are good.
+type Auth struct {
+	JWKS         string   `yaml:"jwks" help:"Public keys of the issuer whose tokens are good: a file, or an https URL. Empty: those that auth-issuer names, if any."`
+	Issuer       string   `yaml:"issuer" help:"What a token's iss must be. Without auth-jwks it is an https URL, and its OpenID discovery document names the keys."`
+	Audience     []string `yaml:"audience" help:"Names of this deployment, one of which a token's aud must hold, separated by commas. Empty: aud does not matter."`
+	Algorithms   []string `yaml:"algorithms" help:"Algorithms that the issuer may sign with, out of RS256, ES256 and EdDSA."`
+	SecretTokens bool     `yaml:"secret_tokens" help:"With an issuer, tokens signed with the deployment's secret are good as well."`
+}
+
+// Egress bounds the server's requests to other servers.
+type Egress struct {
+	Allow  []string `yaml:"allow" help:"Ranges of addresses that requests may go to, on any port, though they are not of the public internet: 10.1.0.0/16, separated by commas."`
+	CAFile string   `yaml:"ca_file" help:"File with certificates that are trusted besides the system's, PEM."`
 }
 
 // TLS says how the server proves itself to clients that encrypt.
@@ -78,6 +95,7 @@ func Default() *Config {
 	return &Config{
 		Listen: "127.0.0.1:8080",
 		Data:   ".parley",
+		Auth:   Auth{Algorithms: []string{"RS256", "ES256", "EdDSA"}},
 		Log:    Log{Level: "info", Format: "text"},
 		Limits: Limits{
 			MessagesPerSecond:     10,
@@ -101,6 +119,11 @@ const redaction = "xxxxx"
 func (c *Config) Redacted() *Config {
 	r := *c
 	r.Origins, r.Proxies.Trusted = slices.Clone(c.Origins), slices.Clone(c.Proxies.Trusted)
+	r.Auth.Audience, r.Auth.Algorithms = slices.Clone(c.Auth.Audience), slices.Clone(c.Auth.Algorithms)
+	if strings.Contains(c.Auth.JWKS, "://") {
+		r.Auth.JWKS = redactURL(c.Auth.JWKS)
+	}
+	r.Egress.Allow = slices.Clone(c.Egress.Allow)
 	r.Store = redactURL(c.Store)
 	brokers := strings.Split(c.Broker, ",")
 	for i, broker := range brokers {

@@ -39,6 +39,15 @@ store: postgres://parley@db/parley
 broker: nats://a:4222,nats://b:4222
 node: node-1
 secret_file: /run/secrets/parley
+auth:
+  jwks: https://issuer.example.com/jwks.json
+  issuer: https://issuer.example.com
+  audience: [chat, chat-staging]
+  algorithms: [EdDSA]
+  secret_tokens: true
+egress:
+  allow: [10.1.0.0/16, "fd00::/8"]
+  ca_file: /etc/parley/ca.pem
 tls:
   cert_file: /etc/parley/cert.pem
   key_file: /etc/parley/key.pem
@@ -78,6 +87,11 @@ func whole() *config.Config {
 		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222",
 		Node: "node-1", SecretFile: "/run/secrets/parley", TLS: config.TLS{CertFile: "/etc/parley/cert.pem", KeyFile: "/etc/parley/key.pem"},
 		Proxies: config.Proxies{Trusted: []string{"10.0.0.0/8", "unix"}, Protocol: true, Header: "Forwarded"},
+		Auth: config.Auth{
+			JWKS: "https://issuer.example.com/jwks.json", Issuer: "https://issuer.example.com", Audience: []string{"chat", "chat-staging"},
+			Algorithms: []string{"EdDSA"}, SecretTokens: true,
+		},
+		Egress:  config.Egress{Allow: []string{"10.1.0.0/16", "fd00::/8"}, CAFile: "/etc/parley/ca.pem"},
 		Origins: []string{"https://app.example.com", "http://localhost:5173"},
 		Log:     config.Log{Level: "debug", Format: "json"},
 		Limits: config.Limits{
@@ -236,6 +250,32 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// What is said about tokens and about requests to other servers.
+func TestValidateTrust(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(c *config.Config)
+		want   string // "" when it is good
+	}{
+		"an issuer":                {func(c *config.Config) { c.Auth.Issuer = "https://issuer.example.com/tenant" }, ""},
+		"a file of keys":           {func(c *config.Config) { c.Auth.JWKS, c.Auth.Issuer = "/etc/parley/jwks.json", "any text" }, ""},
+		"an address":               {func(c *config.Config) { c.Egress.Allow = []string{"127.0.0.1/32", "::1/128"} }, ""},
+		"an issuer without scheme": {func(c *config.Config) { c.Auth.Issuer = "issuer.example.com" }, "auth.issuer: must be an https URL"},
+		"keys by ftp":              {func(c *config.Config) { c.Auth.JWKS = "ftp://issuer.example.com/jwks.json" }, "auth.jwks: must be an https URL"},
+		"a secret's algorithm":     {func(c *config.Config) { c.Auth.Algorithms = []string{"HS256"} }, `auth.algorithms: "HS256" is none of`},
+		"no algorithm":             {func(c *config.Config) { c.Auth.JWKS, c.Auth.Algorithms = "jwks.json", nil }, "auth.algorithms: must name at least one"},
+		"an address, no range":     {func(c *config.Config) { c.Egress.Allow = []string{"10.0.0.1"} }, `egress.allow: "10.0.0.1" is not a range`},
+		"a range by an address":    {func(c *config.Config) { c.Egress.Allow = []string{"10.0.0.1/8"} }, "in the range 10.0.0.0/8"},
+		"IPv4 in IPv6":             {func(c *config.Config) { c.Egress.Allow = []string{"::ffff:10.0.0.0/104"} }, "is a range of IPv4"},
+	} {
+		switch err := with(tt.change).Validate(); {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
+	}
+}
+
 type change = func(c *config.Config)
 
 func TestGoodValues(t *testing.T) {
@@ -369,7 +409,7 @@ func TestFlagsAndSourcesAgree(t *testing.T) {
 		if want := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")); flag.Env != want {
 			t.Errorf("--%s: variable %s, want %s", flag.Name, flag.Env, want)
 		}
-		if flag.Switch != slices.Contains([]string{"dev", "dev-insecure", "proxies-protocol"}, flag.Name) {
+		if flag.Switch != slices.Contains([]string{"auth-secret-tokens", "dev", "dev-insecure", "proxies-protocol"}, flag.Name) {
 			t.Errorf("--%s: switch %v", flag.Name, flag.Switch)
 		}
 		overrides[flag.Name] = flag.Default

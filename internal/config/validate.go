@@ -63,6 +63,10 @@ func (c *Config) Validate() error {
 	for _, origin := range c.Origins {
 		check("origins", checkOrigin(origin))
 	}
+	c.checkAuth(check)
+	for _, text := range c.Egress.Allow {
+		check("egress.allow", checkPrefix(text))
+	}
 	check("log.level", checkOneOf(c.Log.Level, "debug", "info", "warn", "error"))
 	check("log.format", checkOneOf(c.Log.Format, "text", "json"))
 	for _, s := range settings(c) {
@@ -130,6 +134,44 @@ func checkLoopback(address string) error {
 		return nil
 	}
 	return fmt.Errorf("%q can be reached from other machines, and dev relaxes what protects them: listen on 127.0.0.1, or say dev_insecure as well", address)
+}
+
+// checkAuth looks at the settings of tokens. What is wrong with an issuer's URL beyond its form is told where it is used.
+func (c *Config) checkAuth(check func(key string, err error)) {
+	for _, name := range c.Auth.Algorithms {
+		check("auth.algorithms", checkOneOf(name, "RS256", "ES256", "EdDSA"))
+	}
+	issuer := c.Auth.JWKS != "" || c.Auth.Issuer != ""
+	if issuer && len(c.Auth.Algorithms) == 0 {
+		check("auth.algorithms", errors.New("must name at least one of RS256, ES256, EdDSA"))
+	}
+	if strings.Contains(c.Auth.JWKS, "://") {
+		check("auth.jwks", checkWebURL(c.Auth.JWKS))
+	} else if c.Auth.JWKS == "" && c.Auth.Issuer != "" {
+		check("auth.issuer", checkWebURL(c.Auth.Issuer))
+	}
+}
+
+func checkWebURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return errors.New("must be an https URL, such as https://issuer.example.com")
+	}
+	return nil
+}
+
+// checkPrefix wants a range of addresses with nothing but zeros below its length, so that it says what it means.
+func checkPrefix(text string) error {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is not a range of addresses such as 10.1.0.0/16", text)
+	case prefix.Addr().Is4In6():
+		return fmt.Errorf("%q is a range of IPv4: write it so", text)
+	case prefix != prefix.Masked():
+		return fmt.Errorf("%q names one address in the range %s", text, prefix.Masked())
+	}
+	return nil
 }
 
 func checkStore(store string) error {

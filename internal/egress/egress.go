@@ -18,6 +18,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -49,6 +51,23 @@ type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+}
+
+// MaxAge is for how long the answer may be kept by its Cache-Control; negative when that does not say.
+func (r *Response) MaxAge() time.Duration {
+	age := time.Duration(-1)
+	for directive := range strings.SplitSeq(strings.Join(r.Header.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache":
+			return 0
+		case "max-age":
+			if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+				age = time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	return age
 }
 
 // New makes a client. Close it when it is not used any more.
