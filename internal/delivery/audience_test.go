@@ -77,6 +77,23 @@ func TestWatchersAreTheAudience(t *testing.T) {
 	})
 }
 
+// A session that is on its way in counts, and is told nothing before the reply to its hello.
+func TestTheAudienceComesAfterTheReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room, other := n.create(protocol.Live, "host"), n.create(protocol.Channel, "host")
+		first := n.watch("first", room, nil)
+		time.Sleep(5 * time.Second)
+		st.slow(3 * time.Second)
+		second, _ := n.enterWith(newSink("second", "guest"), delivery.Entry{Resume: map[string]protocol.Seq{room: 1, other: 1}})
+		want(t, "meanwhile the other hears of it", first.audiences(t, room), []int{1, 2})
+		want(t, "what came before the reply", second.ready, 0)
+		time.Sleep(2 * time.Second)
+		want(t, "and after it", second.audiences(t, room), []int{2})
+	})
+}
+
 func TestTheAudienceIsCountedOverAllNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, b := newStore(), newBus()

@@ -241,7 +241,6 @@ func (h *Hub) Applied(ctx context.Context, room string, seq protocol.Seq) error 
 		return nil
 	}
 	m, w := r.busy(), waiter{seq, make(chan struct{})}
-	h.hurry(r)
 	m.waiting = append(m.waiting, w)
 	r.mu.Unlock()
 	select {

@@ -237,6 +237,23 @@ func TestASlowWatcherOfASampledRoomIsTold(t *testing.T) {
 	})
 }
 
+// The setting changes after a session's place was read, and before the room has a position here.
+func TestASettingThatChangesAsTheRoomIsOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{}).start()
+		room := n.create(protocol.Live, "host")
+		st.slow(10 * time.Millisecond)
+		time.AfterFunc(15*time.Millisecond, func() { n.sample(room, 5) })
+		s := n.watch("guest", room, nil)
+		n.send(room, 50)
+		time.Sleep(3 * time.Second)
+		if events := judgeSample(t, s.got(room), 2, 52, 5); events > 6 {
+			t.Errorf("%d events", events)
+		}
+	})
+}
+
 func TestSamplingReachesTheOtherNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, b := newStore(), newBus()
