@@ -38,7 +38,7 @@ var (
 
 func newMetrics(version string) *metrics {
 	m := &metrics{version: version, registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.labelled("build_info", "gauge", "1, with the version of Parley and of Go.", []string{"version", "go"}, func(tell tellFunc) {
 		tell(1, version, runtime.Version())
 	})
