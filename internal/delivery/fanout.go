@@ -88,6 +88,10 @@ func (p *pass) arrival(a *arrival) {
 		} else {
 			r.hear(a.seq)
 		}
+	case arrivedTrimmed:
+		if r.next != 0 && r.next < a.seq && !r.dead {
+			p.giveUp(a.seq)
+		}
 	case arrivedFill:
 		r.busy().filling = false
 	case arrivedNothing:
@@ -328,24 +332,45 @@ func (h *Hub) fill(ctx context.Context, r *room) {
 	}
 	h.counters.fills.Add(1)
 	h.position.suspect()
-	var found []*chat.Event
-	err := h.reading(ctx, func() (err error) {
-		found, err = h.source.Events(ctx, r.id, next-1, pageEvents)
-		return err
-	})
+	found, first, err := h.missing(ctx, r.id, next)
 	if err != nil {
 		h.log.Warn("reading a hole", "room", r.id, "after", next-1, "err", err)
 		h.arrive(r, &arrival{kind: arrivedNoFill})
 		return
+	}
+	if first > next {
+		h.log.Warn("a room has pruned what this node had still to push: its sessions come anew", "room", r.id, "next", next, "first", first)
+		h.arrive(r, &arrival{kind: arrivedTrimmed, seq: first})
 	}
 	for _, e := range found {
 		n := newEntry(e)
 		h.backlog.Add(int64(len(n.frame)))
 		h.arrive(r, &arrival{kind: arrivedEvent, seq: n.seq, entry: n})
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && first == next {
 		h.arrive(r, &arrival{kind: arrivedNothing, seq: heard})
 	} else {
 		h.arrive(r, &arrival{kind: arrivedFill})
 	}
+}
+
+// missing reads a room's events from next on. first is the first of them that the room keeps, or the one that it goes on with; next where that is not known.
+func (h *Hub) missing(ctx context.Context, room string, next protocol.Seq) (found []*chat.Event, first protocol.Seq, err error) {
+	first = next
+	err = h.reading(ctx, func() (err error) {
+		if found, err = h.source.Events(ctx, room, next-1, pageEvents); err != nil || len(found) > 0 {
+			return err
+		}
+		heads, err := h.source.Heads(ctx, []string{room})
+		if err != nil || heads[room] < next {
+			return err
+		}
+		first = heads[room] + 1
+		found, err = h.source.Events(ctx, room, next-1, pageEvents) // again: up to that head they are here now, or are kept no longer
+		return err
+	})
+	if len(found) > 0 {
+		first = found[0].Seq
+	}
+	return found, first, err
 }

@@ -77,3 +77,19 @@ func (p *pass) leave(seq protocol.Seq, c *change) {
 		}
 	}
 }
+
+// giveUp is for a node that has stood still for longer than the room keeps its events, which begin with first now. Who may see the room has been decided by
+// events that are gone: everybody is put out, and those of its members are let in anew as the store has it.
+func (p *pass) giveUp(first protocol.Seq) {
+	p.flush()
+	h, r := p.hub, p.room
+	h.recent.drop(r)
+	b := h.removed(r.id, protocol.ReasonGone)
+	for _, i := range r.clear() {
+		f := h.followers.get(i)
+		f.drop(r)
+		f.push(r.id, b)
+		f.joined(r.id, first)
+	}
+	h.placeIn(r, first-1)
+}

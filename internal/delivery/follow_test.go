@@ -121,7 +121,46 @@ func TestWhatIsNoLongerKeptIsReset(t *testing.T) {
 		s, _ = n.enterWith(newSink("s2", "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 5}})
 		settle()
 		want(t, "a position just before it", s.story(room), []any{6, 7, 8, 9, 10})
+		n.join(room, "bob") // 11
+		st.trim(room, 11)
+		s, _ = n.enterWith(newSink("s3", "bob"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{room: 8}})
+		settle()
+		want(t, "all that is kept is from one's time, and not all that one saw", s.story(room), []any{"reset"})
 	})
+}
+
+// A node that stood still for so long that a room has pruned what it had still to push lets everybody in anew, as the store has it now.
+func TestANodeThatIsBehindWhatIsKept(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			st := newStore()
+			nodes, bus := newCluster(t, st, delivery.Options{}, delivery.Options{})
+			a, b := nodes[0], nodes[1]
+			room := a.create(protocol.Group, "bob", "carol")
+			a.join(room, "alice") // 2
+			settle()
+			alice, _ := b.enter("a", "alice")
+			bob, _ := b.enter("b", "bob")
+			bus.setDown(true)
+			a.send(room, 4) // 3 to 6
+			a.leave(room, protocol.ReasonRemoved, "bob")
+			a.send(room, 2) // 8, 9
+			first := protocol.Seq(9)
+			if all {
+				first = 10
+			}
+			st.trim(room, first)
+			time.Sleep(3 * time.Second)
+			bus.setDown(false)
+			want(t, "a member", alice.story(room), []any{"room.removed", "room.added", "reset"})
+			want(t, "one who was removed", bob.story(room), []any{"room.removed"})
+			time.Sleep(3 * time.Second)
+			a.send(room, 1)
+			time.Sleep(3 * time.Second)
+			want(t, "a member, later", alice.story(room), []any{"room.removed", "room.added", "reset", 10})
+			want(t, "one who was removed, later", bob.story(room), []any{"room.removed"})
+		})
+	}
 }
 
 func TestErasedContentIsNotServedFromMemory(t *testing.T) {

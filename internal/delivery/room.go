@@ -127,6 +127,7 @@ const (
 	arrivedNews                        // event seq made the change
 	arrivedFill                        // a fill has ended, and everything that it found has arrived
 	arrivedNothing                     // a fill has found nothing, though seq had been heard of
+	arrivedTrimmed                     // the room does not keep what comes next; seq is the first event that it keeps
 	arrivedNoFill                      // a fill has failed
 	arrivedSignal                      // signal
 	arrivedWatcher                     // a session has come that is to be told the audience

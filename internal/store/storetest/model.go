@@ -11,7 +11,8 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// testModel carries out random calls in a room and in a model of it that fits on two pages; every few calls and in the end both must show the same.
+// testModel carries out random calls in a room that keeps its events for a day, and in a model of it that fits on two pages; every few calls and in the end both
+// must show the same.
 func testModel(f *fixture) {
 	users := []string{"ann", "bob", "cid", "dan"}
 	f.must(f.store.Ensure(f.Context(), users...))
@@ -19,7 +20,7 @@ func testModel(f *fixture) {
 		f := f.under(t)
 		m := &model{f: f, users: users, members: map[string]*modelMember{}}
 		f.clock.advance(time.Second) // so that the room comes to the top of the inbox
-		m.room = f.room(protocol.Group, "ann", "bob")
+		m.room = keeping(f, 1, "ann", "bob")
 		m.log(protocol.RoomCreated)
 		m.join("ann", "bob")
 		t.Repeat(map[string]func(*rapid.T){
@@ -30,6 +31,8 @@ func testModel(f *fixture) {
 			"add":    m.add,
 			"remove": m.remove,
 			"read":   m.read,
+			"repeat": m.repeat,
+			"age":    m.age,
 			"": func(*rapid.T) {
 				if len(m.names)%5 == 0 {
 					m.check()
@@ -47,6 +50,8 @@ type model struct {
 	users    []string
 	names    []protocol.Name // the log
 	numbers  []uint64        // the running number at each event
+	times    []time.Time     // when each event was made
+	pruned   protocol.Seq    // up to which events are gone
 	members  map[string]*modelMember
 	messages []*modelMessage
 }
@@ -67,6 +72,9 @@ type modelMessage struct {
 	deleted   bool
 	told      []string // members whom it names
 	reactions []modelReaction
+
+	params *protocol.MessageSendParams
+	answer protocol.MessageSendResult
 }
 
 type modelReaction struct{ emoji, user string }
@@ -77,7 +85,7 @@ func (m *model) log(name protocol.Name) protocol.Seq {
 	if name == protocol.MessageCreated {
 		n++
 	}
-	m.names, m.numbers = append(m.names, name), append(m.numbers, n)
+	m.names, m.numbers, m.times = append(m.names, name), append(m.numbers, n), append(m.times, m.f.clock.now())
 	return protocol.Seq(len(m.names))
 }
 
@@ -102,7 +110,9 @@ func pick[T any](t *rapid.T, what string, from []T, ok func(T) bool) T {
 
 func (m *model) isMember(user string) bool { return m.members[user] != nil && m.members[user].now }
 
-func (m *model) present(msg *modelMessage) bool { return !msg.deleted }
+func (m *model) present(msg *modelMessage) bool { return m.kept(msg) && !msg.deleted }
+
+func (m *model) kept(msg *modelMessage) bool { return msg.seq > m.pruned }
 
 func (m *model) send(t *rapid.T) {
 	user := pick(t, "sender", m.users, m.isMember)
@@ -127,6 +137,8 @@ func (m *model) send(t *rapid.T) {
 		root.replies++
 		root.rev = msg.seq
 	}
+	msg.params, msg.answer = p, got
+	msg.answer.Duplicate = true
 	m.messages = append(m.messages, msg)
 	m.members[user].sent = msg.n
 	m.f.equal("seq and number", [2]uint64{got.Seq, got.N}, [2]uint64{msg.seq, msg.n})
@@ -149,8 +161,24 @@ func (m *model) did(msg *modelMessage, name protocol.Name, seq protocol.Seq) {
 	m.f.equal(string(name), seq, msg.rev)
 }
 
+// repeat sends a message again, whatever has become of it.
+func (m *model) repeat(t *rapid.T) {
+	msg := pick(t, "message", m.messages, func(msg *modelMessage) bool { return m.isMember(msg.user) })
+	m.f.equal("repeated", call[protocol.MessageSendResult](m.f, msg.user, protocol.MessageSend, msg.params), msg.answer)
+}
+
+// age lets time pass, and the sweep come.
+func (m *model) age(t *rapid.T) {
+	m.f.clock.advance(time.Duration(rapid.IntRange(1, 20).Draw(t, "hours")) * time.Hour)
+	m.f.apply(m.f.store)
+	prune(m.f, m.f.store, m.room)
+	for int(m.pruned) < len(m.times) && m.f.clock.now().Sub(m.times[m.pruned]) > day {
+		m.pruned++
+	}
+}
+
 func (m *model) edit(t *rapid.T) {
-	msg := pick(t, "message", m.messages, func(msg *modelMessage) bool { return !msg.deleted && m.isMember(msg.user) })
+	msg := pick(t, "message", m.messages, func(msg *modelMessage) bool { return m.present(msg) && m.isMember(msg.user) })
 	text := msg.text + "+"
 	seq := m.f.edit(m.room, msg.user, msg.seq, text)
 	msg.text = text
@@ -196,7 +224,9 @@ func (m *model) read(t *rapid.T) {
 	user := pick(t, "reader", m.users, m.isMember)
 	seq := rapid.Uint64Range(1, uint64(len(m.names))+2).Draw(t, "seq")
 	me := m.members[user]
-	me.read = max(me.read, min(seq, uint64(len(m.names))))
+	if seq = min(seq, uint64(len(m.names))); seq > me.read {
+		me.read = max(seq, m.pruned)
+	}
 	me.delivered = max(me.delivered, me.read)
 	m.f.equal("cursors", m.f.read(m.room, user, seq), protocol.ReceiptReadResult{Read: me.read, Delivered: me.delivered, Unread: m.unread(user)})
 }
@@ -212,7 +242,7 @@ func (m *model) unread(user string) uint64 { return uint64(len(m.messages)) - m.
 func (m *model) mentions(user string) uint64 {
 	count := uint64(0)
 	for _, msg := range m.messages {
-		if msg.n > m.passed(user) && slices.Contains(msg.told, user) {
+		if m.kept(msg) && msg.n > m.passed(user) && slices.Contains(msg.told, user) {
 			count++
 		}
 	}
@@ -251,7 +281,9 @@ func (m *model) check() {
 	}
 	var want []shown
 	for _, msg := range m.messages {
-		want = append(want, m.show(msg, user))
+		if m.kept(msg) {
+			want = append(want, m.show(msg, user))
+		}
 	}
 	var members []string
 	for _, u := range m.users {
@@ -287,7 +319,8 @@ func (m *model) check() {
 		for _, e := range events {
 			names = append(names, e.Name)
 		}
-		f.equal("log", names, m.names)
+		f.equal("log", names, m.names[m.pruned:])
+		f.equal("first", sc.Room.First, m.pruned+1)
 	})
 	m.checkInbox(user, want)
 }
