@@ -41,4 +41,6 @@ const (
 	MaxListMembers      = 1000
 	DefaultListUsers    = 20
 	MaxListUsers        = 100
+	DefaultExport       = 50
+	MaxExport           = 100
 )

@@ -69,6 +69,14 @@ func (p *UserSearchParams) Check() *Error {
 	return first(checkBytes("query", p.Query, MaxQueryBytes), checkLimit(p.Limit))
 }
 
+// Check wants a user.
+func (p *UserExportParams) Check() *Error {
+	return first(checkUser("user", p.User), checkLimit(p.Limit))
+}
+
+// Check wants a user.
+func (p *UserEraseParams) Check() *Error { return checkUser("user", p.User) }
+
 // Check wants a kind, and for a direct room exactly one member, the other user.
 func (p *RoomCreateParams) Check() *Error {
 	if !p.Kind.Valid() {

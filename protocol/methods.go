@@ -64,6 +64,8 @@ const (
 	PresenceSet         = "presence.set"
 	PresenceSubscribe   = "presence.subscribe"
 	PresenceUnsubscribe = "presence.unsubscribe"
+	UserExport          = "user.export"
+	UserErase           = "user.erase"
 )
 
 // Methods is the table: every method of §4 in its order, with hello first. The slice is the caller's own.
@@ -110,5 +112,7 @@ func Methods() []Method {
 		{PresenceSet, PresenceSetParams{}, Empty{}, None, false, true, "set one's own status"},
 		{PresenceSubscribe, PresenceParams{}, PresenceResult{}, None, false, true, "hear of users' presence"},
 		{PresenceUnsubscribe, PresenceParams{}, PresenceResult{}, None, false, true, "stop hearing of it"},
+		{UserExport, UserExportParams{}, UserExportResult{}, None, true, false, "what the deployment keeps of a user; for a back end"},
+		{UserErase, UserEraseParams{}, Empty{}, None, true, false, "take away what the deployment keeps of a user; for a back end"},
 	}
 }

@@ -204,3 +204,35 @@ type Limits struct {
 	Burst             int64   `json:"burst"`               // messages of one user at once
 	Replay            int64   `json:"replay"`              // missed events of a room that are sent again
 }
+
+// ExportType says what a record of an export is about.
+type ExportType string
+
+// The types of records: of a user's export the first five, of a room's the others and messages.
+const (
+	ExportUser       ExportType = "user"       // the profile
+	ExportSession    ExportType = "session"    // a live session
+	ExportMembership ExportType = "membership" // what the user is, or was, to a room
+	ExportMessage    ExportType = "message"    // a message as it stands
+	ExportReaction   ExportType = "reaction"   // a reaction of the user
+	ExportRoom       ExportType = "room"
+	ExportMember     ExportType = "member"
+	ExportEvent      ExportType = "event" // an entry of the log
+)
+
+// ExportRecord is one line of an export; what its type does not speak of is absent.
+type ExportRecord struct {
+	Type    ExportType `json:"type"`
+	Room    string     `json:"room,omitzero"` // which room it is about
+	Name    string     `json:"name,omitzero"` // of a membership: the room's
+	User    *User      `json:"user,omitzero"`
+	Session *Session   `json:"session,omitzero"`
+	Member  *Member    `json:"member,omitzero"`
+	Me      *Me        `json:"me,omitzero"`   // of a membership: the user's own cursors and settings
+	Left    bool       `json:"left,omitzero"` // of a membership: it has ended
+	Message *Message   `json:"message,omitzero"`
+	Target  Seq        `json:"target,omitzero"` // of a reaction: the message
+	Emoji   string     `json:"emoji,omitzero"`
+	Object  *Room      `json:"object,omitzero"` // the room
+	Event   Raw        `json:"event,omitzero"`  // as it went over the wire
+}

@@ -429,3 +429,21 @@ type UserPresence struct {
 	Status   Status `json:"status"`             // never invisible: that is seen as offline
 	LastSeen Time   `json:"last_seen,omitzero"` // when the user was last online
 }
+
+// UserExportParams ask for what the deployment keeps of a user.
+type UserExportParams struct {
+	User  string `json:"user"`
+	Limit int    `json:"limit,omitzero"` // about so many records
+	Page  string `json:"page,omitzero"`  // from the page before
+}
+
+// UserExportResult is a page of it.
+type UserExportResult struct {
+	Records []ExportRecord `json:"records"`
+	Page    string         `json:"page,omitzero"` // there is a further page
+}
+
+// UserEraseParams name whom to erase.
+type UserEraseParams struct {
+	User string `json:"user"`
+}

@@ -26,6 +26,8 @@ type commands struct {
 	Backup     backupCommand     `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
 	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
 	Search     searchCommand     `cmd:"" help:"Build the search index anew."`
+	Export     exportCommand     `cmd:"" help:"Print what a deployment keeps of a user, or a room."`
+	Erase      eraseCommand      `cmd:"" help:"Take away what a deployment keeps of a user, or a room."`
 	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
 	Tail       tailCommand       `cmd:"" help:"Print what happens in a room."`
 	Trace      traceCommand      `cmd:"" help:"Say where a message is: on disk, in the search index, with whom."`
@@ -36,8 +38,9 @@ type commands struct {
 
 // newParser knows the commands.
 func newParser() *kong.Kong {
-	parser, err := kong.New(&commands{Serve: serveCommand{newSettings()}, Doctor: doctorCommand{settings: newSettings()}}, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	c := commands{Serve: serveCommand{newSettings()}, Doctor: doctorCommand{settings: newSettings()}}
+	parser, err := kong.New(&c, kong.Name("parley"), kong.Description("A self-hosted real-time messaging server."), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the commands above are wrong
 	}

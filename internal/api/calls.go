@@ -23,6 +23,8 @@ func (s *Server) handlers() map[string]handler {
 			return c.SearchUsers(ctx, p)
 		}),
 		protocol.UserUpdate: core(c.UpdateUser),
+		protocol.UserExport: direct(privacyCalls{s}.exportUser),
+		protocol.UserErase:  direct(privacyCalls{s}.eraseUser),
 
 		protocol.RoomCreate: core(c.CreateRoom),
 		protocol.RoomGet:    core(c.GetRoom),

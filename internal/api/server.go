@@ -14,6 +14,7 @@ import (
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/presence"
+	"github.com/parley-im/parley/internal/privacy"
 	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	Signer    *auth.Signer
 	Sessions  auth.Sessions
 	Users     chat.Users
+	Eraser    *privacy.Eraser
+	Exporter  *privacy.Exporter
 	Limits    protocol.Limits // as told in the reply to hello
 	Heartbeat time.Duration
 	Origins   []string

@@ -88,17 +88,14 @@ func (s *Server) listSessions(ctx context.Context, c *caller, params *protocol.S
 	if err != nil {
 		return nil, err
 	}
-	found, failed := s.Sessions.Sessions(ctx, user)
+	sessions, failed := auth.LiveSessions(ctx, s.Sessions, user)
 	if failed != nil {
 		return nil, s.failure("session.list", failed)
 	}
-	r := &protocol.SessionListResult{Sessions: []protocol.Session{}}
-	for _, one := range found {
-		r.Sessions = append(r.Sessions, protocol.Session{
-			Session: one.ID, Device: one.Device, Client: one.Client, CreatedAt: one.CreatedAt, Current: c.Session != "" && one.ID == c.Session,
-		})
+	for i := range sessions {
+		sessions[i].Current = c.Session != "" && sessions[i].Session == c.Session
 	}
-	return r, nil
+	return &protocol.SessionListResult{Sessions: sessions}, nil
 }
 
 // revoke ends sessions. The caller's own, where it is among them, ends when the call has been answered.
@@ -129,16 +126,25 @@ func (s *Server) revoked(ctx context.Context, c *caller, params *protocol.Sessio
 	if err != nil {
 		return nil, err
 	}
-	ended, failed := s.Sessions.Revoke(ctx, user, params.Session, params.Device, s.Now().Unix())
+	here, failed := s.end(ctx, user, params.Session, params.Device)
 	switch {
 	case errors.Is(failed, auth.ErrNoSession):
 		return nil, protocol.Errorf(protocol.NotFound, "session", "There is no such session.")
 	case failed != nil:
 		return nil, s.failure("session.revoke", failed)
 	}
+	return here, nil
+}
+
+// end revokes the session, or all of the device, or all of the user, and returns those of this node, which are to be closed.
+func (s *Server) end(ctx context.Context, user, session, device string) ([]*peer, error) {
+	ended, err := s.Sessions.Revoke(ctx, user, session, device, s.Now().Unix())
+	if err != nil {
+		return nil, err
+	}
 	// What the gate refuses is known before the first session closes, so that none can come back in between.
-	if failed := s.Gate.Refresh(ctx); failed != nil {
-		return nil, s.failure("session.revoke", failed)
+	if err := s.Gate.Refresh(ctx); err != nil {
+		return nil, err
 	}
 	var here []*peer
 	for _, one := range ended {

@@ -25,6 +25,7 @@ import (
 	"github.com/parley-im/parley/internal/egress"
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/presence"
+	"github.com/parley-im/parley/internal/privacy"
 	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/retention"
@@ -43,6 +44,7 @@ type App struct {
 	seen    *presence.Service
 	relay   *relay.Relay
 	sweeper *retention.Sweeper
+	eraser  *privacy.Eraser
 	gateway *gateway.Gateway
 	api     *api.Server
 	gate    *auth.Gate
@@ -123,12 +125,14 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.gate.Refresh(ctx); err != nil {
 		return err
 	}
+	core := chat.NewService(
+		chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
+		chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
+	)
+	exporter := a.openPrivacy(core)
 	a.api = api.New(api.Options{
 		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store,
-		Chat: chat.NewService(
-			chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
-			chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
-		),
+		Chat: core, Eraser: a.eraser, Exporter: exporter,
 		Limits: protocol.Limits{
 			TextBytes: protocol.MaxTextBytes, FrameBytes: int64(cfg.Limits.FrameBytes), MessagesPerSecond: float64(cfg.Limits.MessagesPerSecond),
 			Burst: int64(cfg.Limits.Burst), Replay: int64(cfg.Limits.Replay),
@@ -140,6 +144,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.register()
+	a.eraseFirst(ctx)
 	return a.listen()
 }
 
@@ -210,6 +215,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.issuer != nil {
 		loops.Go(func() { a.issuer.Run(background) })
 	}
+	loops.Go(func() { a.eraser.Run(background) })
 	loops.Go(func() { a.ebb(background) })
 	if a.certificate != nil {
 		loops.Go(func() { a.certificate.run(background) })

@@ -48,6 +48,7 @@ var layout = []row{
 	{pkg: "internal/presence", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/retention", imports: "protocol", without: sockets},
 	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
+	{pkg: "internal/privacy", imports: "protocol internal/chat", libs: "json", without: sockets},
 	{pkg: "internal/state", without: sockets + " " + files},
 	{pkg: "internal/broker", imports: "protocol", libs: "json", without: sockets},
 
@@ -57,7 +58,7 @@ var layout = []row{
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy",
 		libs:    "json pgx sqlite goose uuid sync text",
 	},
 
@@ -67,7 +68,7 @@ var layout = []row{
 	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
 	{
 		pkg:     "internal/api",
-		imports: "protocol internal/chat internal/delivery internal/presence internal/gateway internal/tracing internal/auth",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/gateway internal/tracing internal/auth internal/privacy",
 		libs:    "json",
 	},
 	{pkg: "internal/openapi", libs: "json"},
@@ -84,7 +85,7 @@ var layout = []row{
 	{pkg: "internal/app", imports: "*", libs: "json prometheus otel otel-sdk otlp sync"},
 	{
 		pkg:     "cmd/parley",
-		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/logging internal/relay internal/store internal/terminal",
+		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/logging internal/relay internal/store internal/terminal internal/privacy",
 		libs:    "json kong yaml isatty",
 	},
 
@@ -93,7 +94,7 @@ var layout = []row{
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/presence internal/auth internal/store internal/testkit",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/presence internal/auth internal/store internal/testkit internal/privacy",
 		libs:    "json go-cmp rapid pgx",
 		tests:   true,
 	},

@@ -11,7 +11,7 @@ func visible(room *Room, me *Member, actor Actor) bool {
 	switch {
 	case room == nil || room.Deleted:
 		return false
-	case actor.server() || me.current():
+	case actor.server() || actor.Erasing || me.current():
 		return true
 	case actor.User == "":
 		return false

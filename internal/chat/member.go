@@ -201,9 +201,10 @@ func (d *decision) outranks(role protocol.Role) bool {
 	return mine > role.Rank() || mine == protocol.RoleOwner.Rank()
 }
 
-// keepsOwner refuses to let the last owner give up the room by their own act. From outside, a back end or the deployment's admin may take it from them.
+// keepsOwner refuses to let the last owner give up the room by their own act. From outside, a back end or the deployment's admin may take it from them,
+// and so does their erasure.
 func (d *decision) keepsOwner(target *Member, field string) *protocol.Error {
-	if target.User == d.call.Actor.User && owners(target) == 1 && d.Owners == 1 {
+	if target.User == d.call.Actor.User && owners(target) == 1 && d.Owners == 1 && !d.call.Actor.Erasing {
 		return protocol.Errorf(protocol.Conflict, field,
 			"You are the last owner of this room: make another member an owner with member.update first, or delete the room with room.delete.")
 	}

@@ -117,7 +117,7 @@ func (d *decision) deleteMessage(p *protocol.MessageParams) (*Effects, *protocol
 
 // takesPart reports whether the actor is one who writes here: a member, or anyone who watches a live room.
 func (d *decision) takesPart() bool {
-	return d.me.current() || d.Room.Kind == protocol.Live && d.call.Actor.User != ""
+	return d.me.current() || d.call.Actor.Erasing || d.Room.Kind == protocol.Live && d.call.Actor.User != ""
 }
 
 // mayWrite refuses one who may not write to the room.
@@ -125,7 +125,7 @@ func (d *decision) mayWrite() *protocol.Error {
 	if !d.takesPart() {
 		return membersOnly()
 	}
-	if d.me.current() && d.me.MutedUntil > d.now {
+	if d.me.current() && d.me.MutedUntil > d.now && !d.call.Actor.Erasing {
 		return protocol.Errorf(protocol.Forbidden, "", "You are muted in this room until %s.", d.me.MutedUntil)
 	}
 	return nil
@@ -186,7 +186,7 @@ func (d *decision) mentioned(users []string) []string {
 
 // message is a message that the actor may see, deleted or not; nil if there is none.
 func (d *decision) message(seq protocol.Seq) *Message {
-	if seq < from(d.Room, d.me) {
+	if seq < from(d.Room, d.me) && !d.call.Actor.Erasing {
 		return nil
 	}
 	return d.Messages[seq]

@@ -11,6 +11,7 @@ type Actor struct {
 	Role    protocol.TokenRole // what the token grants in every room that the user may see
 	Backend bool               // proved by an API key: under no user limit
 	Session string             // the live session that asks, "" over HTTP without one
+	Erasing bool               // the user's erasure: it takes back what is theirs in any room, whatever they may see or do there now
 }
 
 // server reports a back end that acts for itself. The zero Actor is nobody, and sees nothing.

@@ -43,6 +43,7 @@ type Store struct {
 	*accounts
 	pruner
 	*keptPresence
+	estate
 	log       *slog.Logger
 	epoch     string
 	committer *committer
@@ -66,7 +67,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
-	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), pruner: pruner{d}, log: o.Log}
+	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), pruner: pruner{d}, estate: estate{d}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.close())

@@ -16,15 +16,16 @@ const maxSameName = 1000
 const userCols = `u.id, u.name, u.avatar, u.data`
 
 var (
-	insertUsers = sql(`INSERT INTO users (id, created_at) SELECT p.a, CAST($2 AS BIGINT) FROM {pairs $1} p WHERE true ON CONFLICT (id) DO NOTHING`)
-	upsertUser  = sql(`INSERT INTO users (id, name, folded, avatar, data, created_at)
+	insertUsers = sql(`INSERT INTO users (id, created_at) SELECT p.a, CAST($2 AS BIGINT) FROM {pairs $1} p WHERE true
+		ON CONFLICT (id) DO UPDATE SET erased_at = 0 WHERE users.erased_at <> 0`)
+	upsertUser = sql(`INSERT INTO users (id, name, folded, avatar, data, created_at)
 		VALUES ($1, COALESCE($2, ''), COALESCE($3, ''), COALESCE($4, ''), COALESCE($5, ''), $6)
 		ON CONFLICT (id) DO UPDATE SET name = COALESCE($2, users.name), folded = COALESCE($3, users.folded), avatar = COALESCE($4, users.avatar),
-			data = COALESCE($5, users.data)
+			data = COALESCE($5, users.data), erased_at = 0
 		RETURNING id, name, avatar, data`)
-	selectUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN {list $1}`)
+	selectUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN {list $1} AND u.erased_at = 0`)
 	searchUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN (
-			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 ORDER BY lower(id), id LIMIT CAST($3 AS BIGINT)) a
+			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 AND erased_at = 0 ORDER BY lower(id), id LIMIT CAST($3 AS BIGINT)) a
 			UNION SELECT b.id FROM (SELECT id FROM users WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT CAST($3 AS BIGINT)) b
 		) ORDER BY u.id LIMIT CAST($4 AS BIGINT)`)
 )

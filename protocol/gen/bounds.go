@@ -65,6 +65,7 @@ func bounds() map[string]func(*openapi.Schema) {
 		"MessageSearchParams.query":   func(*openapi.Schema) {}, // any is legal
 		"MessageSearchParams.room":    func(*openapi.Schema) {},
 		"UserSearchParams.limit":      cut(protocol.DefaultListUsers, protocol.MaxListUsers),
+		"UserExportParams.limit":      cut(protocol.DefaultExport, protocol.MaxExport),
 		"RoomListParams.limit":        cut(protocol.DefaultListRooms, protocol.MaxListRooms),
 		"RoomBrowseParams.limit":      cut(protocol.DefaultListRooms, protocol.MaxListRooms),
 		"PageParams.limit":            cut(protocol.DefaultListMembers, protocol.MaxListMembers),

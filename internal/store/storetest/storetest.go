@@ -98,6 +98,10 @@ func duties() []test {
 		{"auth/keys", testKeys},
 		{"auth/a ticket is taken once", testTickets},
 
+		{"privacy/what a user has left", testEstate},
+		{"privacy/an erased profile", testBlank},
+		{"privacy/the list of erasures", testErasures},
+
 		{"relay/an event is applied once", testApply},
 		{"relay/rooms that are behind", testBehind},
 		{"relay/very large events", testApplyLarge},

@@ -687,6 +687,54 @@ export interface PresenceResult {
   users: UserPresence[];
 }
 
+/** UserExportParams ask for what the deployment keeps of a user. */
+export interface UserExportParams {
+  user: string;
+  /** about so many records */
+  limit?: number;
+  /** from the page before */
+  page?: string;
+}
+
+/** ExportType says what a record of an export is about. */
+export type ExportType = "user" | "session" | "membership" | "message" | "reaction" | "room" | "member" | "event";
+
+/** ExportRecord is one line of an export; what its type does not speak of is absent. */
+export interface ExportRecord {
+  type: ExportType;
+  /** which room it is about */
+  room?: string;
+  /** of a membership: the room's */
+  name?: string;
+  user?: User;
+  session?: Session;
+  member?: Member;
+  /** of a membership: the user's own cursors and settings */
+  me?: Me;
+  /** of a membership: it has ended */
+  left?: boolean;
+  message?: Message;
+  /** of a reaction: the message */
+  target?: number;
+  emoji?: string;
+  /** the room */
+  object?: Room;
+  /** as it went over the wire */
+  event?: unknown;
+}
+
+/** UserExportResult is a page of it. */
+export interface UserExportResult {
+  records: ExportRecord[];
+  /** there is a further page */
+  page?: string;
+}
+
+/** UserEraseParams name whom to erase. */
+export interface UserEraseParams {
+  user: string;
+}
+
 /** MemberRole is a first member of a room, in room.created. */
 export interface MemberRole {
   user: string;
@@ -930,6 +978,10 @@ export interface Methods {
   "presence.subscribe": { params: PresenceParams; result: PresenceResult };
   /** stop hearing of it */
   "presence.unsubscribe": { params: PresenceParams; result: PresenceResult };
+  /** what the deployment keeps of a user; for a back end */
+  "user.export": { params: UserExportParams; result: UserExportResult };
+  /** take away what the deployment keeps of a user; for a back end */
+  "user.erase": { params: UserEraseParams; result: Empty };
 }
 
 /** The name of a method. */
@@ -1098,4 +1150,6 @@ export const bounds = {
   maxListMembers: 1000,
   defaultListUsers: 20,
   maxListUsers: 100,
+  defaultExport: 50,
+  maxExport: 100,
 } as const;
