@@ -17,7 +17,9 @@ func (a *App) openPrivacy(core *chat.Service) *privacy.Exporter {
 	})
 	return &privacy.Exporter{
 		Estate: a.store, Snapshots: a.store, Users: a.store,
-		Sessions: func(ctx context.Context, user string) ([]protocol.Session, error) { return auth.LiveSessions(ctx, a.store, user) },
+		Sessions: func(ctx context.Context, user string) ([]protocol.Session, error) {
+			return auth.LiveSessions(ctx, a.store, user)
+		},
 	}
 }
 
