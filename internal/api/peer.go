@@ -126,5 +126,13 @@ type sink struct {
 
 func (s *sink) ID() string                   { return s.session.ID() }
 func (s *sink) User() string                 { return s.user }
-func (s *sink) Offer(b *delivery.Batch) bool { return s.session.Offer(b.Wire) }
-func (s *sink) Push(b *delivery.Batch)       { s.session.Push(b.Wire) }
+func (s *sink) Offer(b *delivery.Batch) bool { return s.session.Offer(s.wire(b)) }
+func (s *sink) Push(b *delivery.Batch)       { s.session.Push(s.wire(b)) }
+
+// wire is the batch as it goes out to the session.
+func (s *sink) wire(b *delivery.Batch) []byte {
+	if s.session.Deflates() {
+		return b.Packed(s.session.Deflate)
+	}
+	return b.Wire
+}

@@ -38,7 +38,7 @@ func (a *App) openGateway() error {
 	}
 	a.gateway = gateway.New(gateway.Options{
 		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
-		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free,
+		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free, Compression: cfg.Compression,
 		HandshakesPerAddress: cfg.Limits.HandshakesPerAddress, Proxies: a.proxies, Log: a.log,
 	}, a.api)
 	return nil

@@ -63,7 +63,7 @@ var layout = []row{
 	},
 
 	// The edges.
-	{pkg: "internal/gateway", imports: "protocol", libs: "json gobwas sys"},
+	{pkg: "internal/gateway", imports: "protocol", libs: "json gobwas klauspost sys"},
 	{pkg: "internal/egress"},
 	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
 	{
@@ -114,6 +114,7 @@ var libraries = []library{
 	{"isatty", "github.com/mattn/go-isatty"},
 	{"jose", "github.com/go-jose/go-jose/v4"},
 	{"json", "github.com/go-json-experiment/json"},
+	{"klauspost", "github.com/klauspost/compress"},
 	{"kong", "github.com/alecthomas/kong"},
 	{"nats", "github.com/nats-io/nats.go"},
 	{"nats-server", "github.com/nats-io/nats-server/v2"},

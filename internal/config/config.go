@@ -27,6 +27,7 @@ type Config struct {
 	Egress      Egress        `yaml:"egress"`
 	TLS         TLS           `yaml:"tls"`
 	Proxies     Proxies       `yaml:"proxies"`
+	Compression bool          `yaml:"compression" help:"Compresses what WebSocket clients send and get, if they offer it (permessage-deflate): less traffic for more work."`
 	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
 	Log         Log           `yaml:"log"`
 	Limits      Limits        `yaml:"limits"`

@@ -55,6 +55,7 @@ proxies:
   trusted: [10.0.0.0/8, unix]
   protocol: true
   header: Forwarded
+compression: true
 origins:
   - https://app.example.com
   - http://localhost:5173
@@ -86,7 +87,7 @@ func whole() *config.Config {
 		Listen: "127.0.0.1:9000", AdminListen: "127.0.0.1:9001", Data: "/var/lib/parley",
 		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222",
 		Node: "node-1", SecretFile: "/run/secrets/parley", TLS: config.TLS{CertFile: "/etc/parley/cert.pem", KeyFile: "/etc/parley/key.pem"},
-		Proxies: config.Proxies{Trusted: []string{"10.0.0.0/8", "unix"}, Protocol: true, Header: "Forwarded"},
+		Proxies: config.Proxies{Trusted: []string{"10.0.0.0/8", "unix"}, Protocol: true, Header: "Forwarded"}, Compression: true,
 		Auth: config.Auth{
 			JWKS: "https://issuer.example.com/jwks.json", Issuer: "https://issuer.example.com", Audience: []string{"chat", "chat-staging"},
 			Algorithms: []string{"EdDSA"}, SecretTokens: true,
@@ -409,7 +410,7 @@ func TestFlagsAndSourcesAgree(t *testing.T) {
 		if want := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")); flag.Env != want {
 			t.Errorf("--%s: variable %s, want %s", flag.Name, flag.Env, want)
 		}
-		if flag.Switch != slices.Contains([]string{"auth-secret-tokens", "dev", "dev-insecure", "proxies-protocol"}, flag.Name) {
+		if flag.Switch != slices.Contains([]string{"auth-secret-tokens", "compression", "dev", "dev-insecure", "proxies-protocol"}, flag.Name) {
 			t.Errorf("--%s: switch %v", flag.Name, flag.Switch)
 		}
 		overrides[flag.Name] = flag.Default

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync"
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/protocol"
@@ -56,6 +57,16 @@ type Sink interface {
 type Batch struct {
 	Frames []byte // frames separated by newlines
 	Wire   []byte // the same as Options.Wire made it, for the transport that most sessions use
+
+	packing sync.Once
+	packed  []byte
+}
+
+// Packed is the frames in another form, for sessions that take it: pack makes it when it is first asked for, once for all. Everyone gives a pack that makes the
+// same.
+func (b *Batch) Packed(pack func(frames []byte) []byte) []byte {
+	b.packing.Do(func() { b.packed = pack(b.Frames) })
+	return b.packed
 }
 
 // Entry is a session that enters the node.

@@ -40,6 +40,8 @@ type client struct {
 	link net.Conn // conn, or TLS over it
 	in   *bufio.Reader
 	peer *peer // the other side, where the test has it
+
+	deflates bool // compressed messages may come
 }
 
 // inFrame is a frame as the server sent it.
@@ -202,7 +204,8 @@ func (c *client) read() (inFrame, error) {
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
 		return inFrame{}, err
 	}
-	if head[0]&0x70 != 0 || head[1]&0x80 != 0 || head[0]&0x80 == 0 {
+	compressed := head[0]&0x40 != 0 && head[0]&0xF == opText && c.deflates
+	if head[0]&0x70 != 0 && !compressed || head[0]&0x30 != 0 || head[1]&0x80 != 0 || head[0]&0x80 == 0 {
 		return inFrame{}, fmt.Errorf("server sent the header %x", head)
 	}
 	size := uint64(head[1])
@@ -223,6 +226,12 @@ func (c *client) read() (inFrame, error) {
 	payload := make([]byte, size)
 	if _, err := io.ReadFull(c.in, payload); err != nil {
 		return inFrame{}, err
+	}
+	if compressed {
+		var err error
+		if payload, err = inflated(payload); err != nil {
+			return inFrame{}, err
+		}
 	}
 	return inFrame{head[0] & 0xF, payload}, nil
 }

@@ -18,6 +18,8 @@ type conformance struct {
 	code  protocol.CloseCode // how the server closes by itself; 0: it does not
 	echo  []byte             // not nil: the payload of the close frame with which it answers ours
 	bytes int                // how many bytes are sent at a time; 0: all
+
+	header []string // of the handshake: compression is offered
 }
 
 // Every case of RFC 6455 that a server can get wrong, chapter by chapter. The session must go on working after those that do not close it.
@@ -51,7 +53,8 @@ func conform(t *testing.T, n *node) {
 }
 
 func (c conformance) run(t *testing.T, n *node) {
-	client := n.dial(t)
+	client := n.dial(t, c.header...)
+	client.deflates = c.header != nil
 	go func() { // a server that closes may not read to the end
 		for rest := c.send; len(rest) > 0; {
 			size := len(rest)

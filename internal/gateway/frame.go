@@ -28,6 +28,10 @@ type framer struct {
 	message []byte // the payloads of the fragments so far
 	parts   int    // how many they are; 0: no message has begun
 
+	inflaters  inflaters
+	deflates   bool // messages may be compressed
+	compressed bool // this one is
+
 	header  bytes.Reader           // what ws reads headers from
 	scratch [ws.MaxHeaderSize]byte // what ws reads headers with
 
@@ -42,8 +46,8 @@ type frame struct {
 	payload []byte // good until the framer is used again
 }
 
-func newFramer(limit int) *framer {
-	f := &framer{limit: limit}
+func newFramer(limit int, inflaters inflaters) *framer {
+	f := &framer{limit: limit, inflaters: inflaters}
 	f.attempt = f.try
 	f.reset()
 	return f
@@ -61,6 +65,7 @@ func (f *framer) reset() {
 		f.buf = make([]byte, 0, readBytes)
 	}
 	f.buf, f.taken, f.message, f.parts = f.buf[:0], 0, nil, 0
+	f.deflates, f.compressed = false, false
 }
 
 // feed adds bytes.
@@ -112,6 +117,7 @@ func (f *framer) next() (next frame, ok bool, breach protocol.CloseCode) {
 	for {
 		h, size, complete, breach := f.peekHeader()
 		if breach == 0 && complete {
+			f.noteDeflate(&h)
 			breach = f.check(h)
 		}
 		if breach != 0 || !complete || int64(len(f.buf)-f.taken-size) < h.Length {
@@ -125,15 +131,43 @@ func (f *framer) next() (next frame, ok bool, breach protocol.CloseCode) {
 			return frame{h.OpCode, payload}, true, 0
 		}
 		if h.Fin && f.parts == 0 {
-			return frame{ws.OpText, payload}, true, 0
+			return f.whole(payload)
 		}
 		f.message = append(f.message, payload...)
 		if f.parts++; h.Fin {
 			whole := f.message
 			f.message, f.parts = nil, 0
-			return frame{ws.OpText, whole}, true, 0
+			return f.whole(whole)
 		}
 	}
+}
+
+// whole is a message all of whose bytes are there.
+func (f *framer) whole(payload []byte) (message frame, ok bool, breach protocol.CloseCode) {
+	if f.compressed {
+		if payload, breach = f.inflaters.inflate(payload, f.limit); breach != 0 {
+			return frame{}, false, breach
+		}
+	}
+	return frame{ws.OpText, payload}, true, 0
+}
+
+// noteDeflate takes the bit that says that a message is compressed off the header that begins it; anywhere else it is a breach.
+func (f *framer) noteDeflate(h *ws.Header) {
+	if !f.deflates || f.parts > 0 || h.OpCode.IsControl() || h.OpCode == ws.OpContinuation {
+		return
+	}
+	if f.compressed = h.Rsv == rsvDeflate; f.compressed {
+		h.Rsv = 0
+	}
+}
+
+// most is how long a message may be as it comes. One that cannot be compressed grows a little by it.
+func (f *framer) most() int {
+	if f.compressed {
+		return f.limit + f.limit/16 + 64
+	}
+	return f.limit
 }
 
 // peekHeader reads the header that the buffer begins with, and its size; complete is false when a part is missing.
@@ -165,7 +199,7 @@ func (f *framer) check(h ws.Header) protocol.CloseCode {
 		return protocol.CloseUnsupported
 	case h.OpCode.IsControl():
 		return 0
-	case h.Length > int64(f.limit-len(f.message)), f.parts == maxFragments:
+	case h.Length > int64(f.most()-len(f.message)), f.parts == maxFragments:
 		return protocol.CloseTooBig
 	}
 	return 0

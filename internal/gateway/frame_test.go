@@ -28,9 +28,9 @@ func FuzzReadFrames(f *testing.F) {
 	f.Add([]byte{0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint8(4))
 	f.Fuzz(func(t *testing.T, stream []byte, chunk uint8) {
 		const limit = 1000
-		whole := newFramer(limit)
+		whole := newFramer(limit, newInflaters())
 		want := readAll(t, whole, stream, len(stream), limit)
-		got := readAll(t, newFramer(limit), stream, int(chunk), limit)
+		got := readAll(t, newFramer(limit, newInflaters()), stream, int(chunk), limit)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("in chunks of %d (-at once +in chunks):\n%s", chunk, diff)
 		}
@@ -65,7 +65,7 @@ func readAll(t *testing.T, f *framer, stream []byte, chunk, limit int) (found []
 
 // A header that announces much costs nothing until the bytes come.
 func TestAnnouncedBytesCostNothing(t *testing.T) {
-	f := newFramer(1 << 20)
+	f := newFramer(1<<20, newInflaters())
 	f.feed(binary.BigEndian.AppendUint64([]byte{0x81, 0xff}, 1<<20))
 	f.feed(make([]byte, 4))
 	if _, ok, breach := f.next(); ok || breach != 0 {

@@ -18,6 +18,7 @@ type Gateway struct {
 	writers sync.Pool // of *writer
 
 	addresses addressLimit
+	deflaters deflaters
 
 	heartbeat []byte // as it goes out
 
@@ -45,7 +46,8 @@ func New(opts Options, h Handler) *Gateway {
 		closes:    map[protocol.CloseCode]uint64{},
 		empty:     make(chan struct{}),
 	}
-	g.framers.New = func() any { return newFramer(g.opts.FrameBytes) }
+	inflaters := newInflaters()
+	g.framers.New = func() any { return newFramer(g.opts.FrameBytes, inflaters) }
 	g.writers.New = func() any { return newWriter() }
 	start, ticks, release := time.Now(), g.opts.Ticks, func() {}
 	if ticks == nil {

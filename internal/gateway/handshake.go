@@ -47,6 +47,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Timeout:  handshakeTimeout,
 		Protocol: func(name string) bool { return name == protocol.Version },
 	}
+	deflates := false
+	if g.opts.Compression {
+		var accepted string
+		if accepted, deflates = acceptDeflate(r.Header.Values("Sec-Websocket-Extensions")); deflates {
+			upgrader.Header = http.Header{"Sec-Websocket-Extensions": {accepted}}
+		}
+	}
 	conn, buffered, _, err := upgrader.Upgrade(r, w)
 	if err != nil { // answered already
 		if conn != nil {
@@ -57,7 +64,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Bytes that came right behind the handshake.
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	if !g.open(conn, r.RemoteAddr, slices.Clone(early)) {
+	if !g.open(conn, r.RemoteAddr, deflates, slices.Clone(early)) {
 		_ = conn.Close()
 		g.abandon()
 	}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -236,11 +237,23 @@ func TestSessionNames(t *testing.T) {
 
 // A client that shares no code with this package.
 func TestIndependentClient(t *testing.T) {
-	n := start(t, gateway.Options{})
+	modes := map[string]websocket.CompressionMode{
+		"nothing": websocket.CompressionDisabled, "each message": websocket.CompressionNoContextTakeover, "the stream": websocket.CompressionContextTakeover,
+	}
+	for name, mode := range modes {
+		for _, compression := range []bool{false, true} {
+			t.Run(fmt.Sprintf("client compresses %s, server may: %t", name, compression), func(t *testing.T) {
+				talkIndependently(t, start(t, gateway.Options{Compression: compression}), mode)
+			})
+		}
+	}
+}
+
+func talkIndependently(t *testing.T, n *node, mode websocket.CompressionMode) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, "ws://"+n.addr+"/v1/ws", &websocket.DialOptions{
-		Subprotocols: []string{protocol.Version}, CompressionMode: websocket.CompressionContextTakeover,
+		Subprotocols: []string{protocol.Version}, CompressionMode: mode, CompressionThreshold: 100,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ type Options struct {
 	FrameBytes           int              // the longest message of a client (limits.frame_bytes). Default protocol.MaxFrameBytes
 	QueueBytes           int              // what may wait to be written before Offer refuses and calls are no longer read. Default 256 KiB
 	CallsPerSecond       int              // calls that one session may make, with five seconds' worth at once; 0 is no limit
+	Compression          bool             // permessage-deflate for clients that offer it
 	Free                 []string         // methods that count against no limit of the connection, because nothing is to limit them
 	MaxConnections       int              // connections at any time. Default nine tenths of the files that the process may open
 	MaxUnauthenticated   int              // of them, in their handshake or before their hello. Default a quarter of MaxConnections

@@ -15,13 +15,14 @@ import (
 
 // readSide is the reading side of a session. Its fields are its own, but for those at the end: park and work hand them to each other.
 type readSide struct {
-	s       *Session
-	in      *framer               // nil: no part of a message has come
-	waiter  func(fd uintptr) bool // readable, made once
-	calls   bucket                // calls within the limit
-	flood   bucket                // frames, far over the limit
-	control bucket                // pings and pongs
-	looked  bool                  // readable has found nothing to read
+	s        *Session
+	in       *framer               // nil: no part of a message has come
+	waiter   func(fd uintptr) bool // readable, made once
+	calls    bucket                // calls within the limit
+	flood    bucket                // frames, far over the limit
+	control  bucket                // pings and pongs
+	looked   bool                  // readable has found nothing to read
+	deflates bool                  // the client may compress, and takes compressed messages; fixed
 
 	working   atomic.Bool   // work is running: silence is ours, not the client's
 	bytes     atomic.Uint64 // that came
@@ -51,7 +52,7 @@ func (r *readSide) readable(fd uintptr) bool {
 // begin starts reading with the bytes that came with the handshake.
 func (r *readSide) begin(early []byte) {
 	if len(early) > 0 {
-		in := r.s.g.framers.Get().(*framer)
+		in := r.framer()
 		in.feed(early)
 		r.carryOut(in)
 		r.in = in
@@ -64,12 +65,12 @@ func (r *readSide) work() {
 	r.working.Store(true)
 	in := r.in
 	if in == nil {
-		in = r.s.g.framers.Get().(*framer)
+		in = r.framer()
 	}
 	ended := false
 	for {
 		n, err := in.readFrom(r.s.conn, r.s.raw)
-		r.s.sendAside()
+		r.sendAside()
 		if ended = n == 0 && !errors.Is(err, unix.EAGAIN); n == 0 {
 			break
 		}
@@ -91,6 +92,22 @@ func (r *readSide) work() {
 		return
 	}
 	go r.park()
+}
+
+// framer is one for this session.
+func (r *readSide) framer() *framer {
+	in := r.s.g.framers.Get().(*framer)
+	in.deflates = r.deflates
+	return in
+}
+
+// sendAside sends what reading has made TLS say: an answer to a new key, an alert.
+func (r *readSide) sendAside() {
+	if tls, ok := r.s.conn.(*records); ok {
+		r.s.mu.Lock()
+		defer r.s.mu.Unlock()
+		r.s.transmit(tls.take())
+	}
 }
 
 // keep puts the reader away: back into the pool, or aside for the rest of a message, which then must come in time.

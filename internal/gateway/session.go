@@ -52,9 +52,10 @@ type state struct {
 	code     protocol.CloseCode // with closing: why
 }
 
-// open makes a session of a connection whose handshake is done and that comes from the address remote; early bytes came with it. It reports whether the
+// open makes a session of a connection whose handshake is done and that comes from the address remote; early bytes came with it, and
+// deflates tells whether compression was agreed on. It reports whether the
 // connection can carry one.
-func (g *Gateway) open(conn net.Conn, remote string, early []byte) bool {
+func (g *Gateway) open(conn net.Conn, remote string, deflates bool, early []byte) bool {
 	sock, raw, ok := carrier(conn, remote)
 	if !ok {
 		return false
@@ -63,7 +64,7 @@ func (g *Gateway) open(conn net.Conn, remote string, early []byte) bool {
 	timeout := int(2 * g.opts.Heartbeat / time.Millisecond)
 	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
 	s := &Session{g: g, conn: sock, raw: raw, id: newID()}
-	s.read.s, s.read.waiter = s, s.read.readable
+	s.read.s, s.read.waiter, s.read.deflates = s, s.read.readable, deflates
 	now := g.wheel.stamp()
 	s.read.heard.Store(int64(now))
 	s.sent, s.deadline = now, now+helloTimeout
@@ -194,17 +195,12 @@ func (s *Session) leave(code protocol.CloseCode, last []byte) {
 	s.g.running.Go(s.tellClosed)
 	if len(last) > 0 {
 		s.write(last)
-		s.writeEnd()
+		if r, ok := s.conn.(*records); ok {
+			r.sealEnd()
+			s.transmit(r.take())
+		}
 	}
 	s.finish()
-}
-
-// writeEnd says that nothing follows, where that is said, with mu held.
-func (s *Session) writeEnd() {
-	if r, ok := s.conn.(*records); ok {
-		r.sealEnd()
-		s.transmit(r.take())
-	}
 }
 
 // finish ends the writing side of a session that is closing, once everything is written, with mu held. The client answers by closing its side; until it

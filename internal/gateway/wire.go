@@ -11,7 +11,10 @@ import (
 
 // Wire wraps frames, separated by newlines, into complete WebSocket text messages: as few as possible of at most protocol.MaxServerMessage bytes each,
 // unless a single frame is larger. The result shares no memory with frames; it is empty if frames is.
-func Wire(frames []byte) []byte {
+func Wire(frames []byte) []byte { return pack(frames, appendMessage) }
+
+// pack cuts frames into messages, and has each appended.
+func pack(frames []byte, add func(wire *bytes.Buffer, op ws.OpCode, payload []byte)) []byte {
 	var wire bytes.Buffer
 	wire.Grow(len(frames) + (len(frames)/protocol.MaxServerMessage+1)*ws.MaxHeaderSize)
 	for len(frames) > 0 {
@@ -25,7 +28,7 @@ func Wire(frames []byte) []byte {
 			}
 		}
 		if end > 0 {
-			appendMessage(&wire, ws.OpText, frames[:end])
+			add(&wire, ws.OpText, frames[:end])
 		}
 		frames = frames[next:]
 	}

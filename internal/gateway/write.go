@@ -37,7 +37,19 @@ func (s *Session) Push(wire []byte) {
 }
 
 // Reply pushes one JSON frame, which it copies.
-func (s *Session) Reply(frame []byte) { s.Push(Wire(frame)) }
+func (s *Session) Reply(frame []byte) {
+	if s.Deflates() {
+		s.Push(s.Deflate(frame))
+	} else {
+		s.Push(Wire(frame))
+	}
+}
+
+// Deflates reports whether the session has agreed on compression: then what Deflate makes may be offered and pushed in place of what Wire makes.
+func (s *Session) Deflates() bool { return s.read.deflates }
+
+// Deflate is Wire with messages compressed, where that makes them smaller. It is the same for all sessions for which Deflates is true.
+func (s *Session) Deflate(frames []byte) []byte { return s.g.deflaters.wire(frames) }
 
 // push is Push with mu held.
 func (s *Session) push(wire []byte) {
@@ -61,15 +73,6 @@ func (s *Session) write(wire []byte) {
 		wire = r.take()
 	}
 	s.transmit(wire)
-}
-
-// sendAside sends what reading has made TLS say: an answer to a new key, an alert.
-func (s *Session) sendAside() {
-	if r, ok := s.conn.(*records); ok {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.transmit(r.take())
-	}
 }
 
 // transmit is the way of all bytes to the socket, or into the queue for it, with mu held.
