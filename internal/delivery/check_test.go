@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -24,15 +26,56 @@ type stream struct {
 	restart bool         // the stream may begin anew with the user's joining
 	ended   protocol.Seq
 	said    []string
+	sample  sampleCheck
+}
+
+// sampleCheck judges how many events of a sampled room a session is pushed, and which.
+type sampleCheck struct {
+	most    int // in any second; 0: that is not judged
+	times   []time.Time
+	batch   int
+	message bool // the batch has brought a message,
+	other   bool // and has left out something that is none
+}
+
+func (c *sampleCheck) begin(f pushed) {
+	if f.Batch != c.batch {
+		c.batch, c.message, c.other = f.Batch, false, false
+	}
+}
+
+func (c *sampleCheck) pushed(f pushed) string {
+	c.message = c.message || f.Event == protocol.MessageCreated
+	c.times = append(c.times, f.At)
+	if i := len(c.times) - 1 - c.most; c.most > 0 && i >= 0 && f.At.Sub(c.times[i]) < time.Second {
+		return fmt.Sprintf("%d events in %v", c.most+1, f.At.Sub(c.times[i]))
+	}
+	return c.choice()
+}
+
+func (c *sampleCheck) left(name protocol.Name) string {
+	c.other = c.other || name != protocol.MessageCreated
+	return c.choice()
+}
+
+func (c *sampleCheck) choice() string {
+	if c.message && c.other {
+		return "a message, though something that is none was left out for it"
+	}
+	return ""
 }
 
 // push judges a frame; "" is no complaint.
-func (s *stream) push(f pushed, names func(seq protocol.Seq) (joined, left []string)) string {
+func (s *stream) push(f pushed, at func(seq protocol.Seq) *chat.Event) string {
 	s.say(f)
-	if f.Seq == 0 {
+	s.sample.begin(f)
+	switch {
+	case f.Event == protocol.SignalSkipped:
+		return s.skipped(f, at)
+	case f.Seq == 0:
 		return s.signal(f)
 	}
-	joined, left := names(f.Seq)
+	joined, left := at(f.Seq).Joined, at(f.Seq).Left
 	if s.restart && slices.Contains(joined, s.user) {
 		s.next = f.Seq
 	}
@@ -52,6 +95,26 @@ func (s *stream) push(f pushed, names func(seq protocol.Seq) (joined, left []str
 	s.next, s.added = f.Seq+1, false
 	if slices.Contains(left, s.user) && f.Seq > s.history {
 		s.ended = f.Seq
+	}
+	return s.sample.pushed(f)
+}
+
+// skipped judges what stands for events that are left out.
+func (s *stream) skipped(f pushed, at func(seq protocol.Seq) *chat.Event) string {
+	d := skippedData(f)
+	switch {
+	case !s.in || s.ended != 0:
+		return "something is left out of a room that the session does not follow"
+	case d.To < d.From || s.next != 0 && d.From != s.next:
+		return fmt.Sprintf("%d to %d are left out where %d was due", d.From, d.To, s.next)
+	case s.next == 0 && !s.added && (d.From <= s.floor || d.From > s.ceiling+1):
+		return fmt.Sprintf("what is left out begins at %d, the head at the hello was %d to %d", d.From, s.floor, s.ceiling)
+	}
+	s.next, s.added, s.restart = d.To+1, false, false
+	for seq := d.From; seq <= d.To; seq++ {
+		if complaint := s.sample.left(at(seq).Name); complaint != "" {
+			return complaint
+		}
 	}
 	return ""
 }
@@ -88,6 +151,9 @@ func (s *stream) signal(f pushed) string {
 func (s *stream) say(f pushed) {
 	if f.Seq != 0 {
 		s.said = append(s.said, fmt.Sprint(f.Seq))
+	} else if f.Event == protocol.SignalSkipped {
+		d := skippedData(f)
+		s.said = append(s.said, fmt.Sprintf("(%d-%d)", d.From, d.To))
 	} else {
 		s.said = append(s.said, string(f.Event))
 	}

@@ -37,7 +37,7 @@ func (f *Follower) join(r *room, seq protocol.Seq) bool {
 		}
 		if l == nil || !l.probation.IsZero() {
 			l = &lag{pos: seq}
-			f.setLag(r, l)
+			f.lagFrom(r, l)
 		}
 		l.known, l.announce = seq, true
 	case f.all && !r.live:

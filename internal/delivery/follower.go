@@ -183,6 +183,14 @@ func (f *Follower) setLag(r *room, l *lag) {
 	f.behind.Store(int32(len(f.lag)))
 }
 
+// lagFrom is setLag for a session that was live, or on probation: then what it was replayed still counts. With f.mu held.
+func (f *Follower) lagFrom(r *room, l *lag) {
+	if was := f.lag[r.index]; was != nil {
+		l.replayed = was.replayed
+	}
+	f.setLag(r, l)
+}
+
 // clearLag makes the session live in the room. With f.mu held.
 func (f *Follower) clearLag(r *room) {
 	delete(f.lag, r.index)
@@ -196,7 +204,7 @@ func (f *Follower) clearLag(r *room) {
 func (f *Follower) fallBehind(r *room, first protocol.Seq, drained uint32) {
 	f.mu.Lock()
 	if !f.closed {
-		f.setLag(r, &lag{pos: first, known: first - 1})
+		f.lagFrom(r, &lag{pos: first, known: first - 1})
 	}
 	f.mu.Unlock()
 	if f.drained.Load() != drained { // there was room again before the lag was there to be seen

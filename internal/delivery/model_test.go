@@ -30,9 +30,10 @@ func TestModel(t *testing.T) {
 const (
 	modelSeeds  = 24
 	modelUsers  = 6
-	modelRooms  = 5
+	modelRooms  = 6
 	modelSteps  = 120
 	modelReplay = 25
+	modelSample = 8 // events in any second in the last room
 )
 
 type model struct {
@@ -44,6 +45,7 @@ type model struct {
 	wire   []*busNode
 	faults faults
 	calm   bool // no faults any more; under random.mu
+	steady bool // the setting of the sampled room stays
 
 	mu       sync.Mutex
 	sessions []*client
@@ -83,6 +85,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		}
 		return nil
 	}
+	m.steady = seed%3 != 0
 	lossy := seed%4 != 0
 	m.bus.fate = func() (int, time.Duration) {
 		switch {
@@ -126,7 +129,7 @@ type client struct {
 }
 
 func (m *model) run() {
-	kinds := []protocol.Kind{protocol.Group, protocol.Group, protocol.Channel, protocol.Channel, protocol.Live}
+	kinds := []protocol.Kind{protocol.Group, protocol.Group, protocol.Channel, protocol.Channel, protocol.Live, protocol.Live}
 	for i := range modelRooms {
 		n := m.nodes[i%2]
 		if _, err := n.commit(func() (*chat.Event, error) {
@@ -134,6 +137,9 @@ func (m *model) run() {
 		}); err != nil {
 			m.t.Fatal(err)
 		}
+	}
+	if _, err := m.nodes[0].commit(func() (*chat.Event, error) { return m.store.sample(sampledRoom, modelSample) }); err != nil {
+		m.t.Fatal(err)
 	}
 	var running sync.WaitGroup
 	for range 6 {
@@ -174,6 +180,9 @@ func (m *model) stop() {
 	}
 	synctest.Wait()
 }
+
+// sampledRoom is the last of the rooms made at the beginning.
+var sampledRoom = fmt.Sprint("r_", modelRooms)
 
 func (m *model) user() string { return fmt.Sprint("u", m.random.n(modelUsers)) }
 func (m *model) room() string { return fmt.Sprint("r_", 1+m.random.n(modelRooms+1)) }
@@ -228,6 +237,9 @@ func (m *model) act() {
 		if c := m.session(); c != nil {
 			c.close()
 		}
+	case p == 94 && !m.steady && m.random.chance(50):
+		most := []int64{0, 4, modelSample, 100}[m.random.n(4)]
+		commit(func() (*chat.Event, error) { return m.store.sample(sampledRoom, most) })
 	case p < 97:
 		n.hub.Typing(room, user, "", m.random.chance(60))
 	default:
@@ -420,14 +432,14 @@ func (c *client) saw(f pushed) {
 		s = &stream{user: c.sink.user, in: c.all && f.Event != protocol.SignalRoomAdded, floor: c.floor[f.Room], ceiling: c.ceiling[f.Room]}
 		c.streams[f.Room] = s
 	}
+	if m.steady && f.Room == sampledRoom {
+		s.sample.most = modelSample
+	}
 	was := s.in
 	if c.ceiling == nil {
 		m.faults.add("%s: %s %s %d before the reply to hello", c.sink.id, f.Room, f.Event, f.Seq)
 	}
-	complaint := s.push(f, func(seq protocol.Seq) (joined, left []string) {
-		e := m.store.at(f.Room, seq)
-		return e.Joined, e.Left
-	})
+	complaint := s.push(f, func(seq protocol.Seq) *chat.Event { return m.store.at(f.Room, seq) })
 	if complaint != "" {
 		m.faults.add("%s of %s on node %d, all %v, resumed %s: %s: %s (%v)", c.sink.id, c.sink.user, c.node, c.all, c.resume, f.Room, complaint, s.said)
 	}

@@ -21,6 +21,7 @@ type sink struct {
 	mu       sync.Mutex
 	frames   []pushed
 	ready    int // how many frames were there when Ready was called; -1: it was not
+	batches  int
 	queued   int
 	refused  bool
 	draining bool
@@ -37,6 +38,7 @@ type pushed struct {
 	User  string        `json:"user"`
 	Data  protocol.Raw  `json:"data"`
 	At    time.Time     `json:"-"` // when it was queued
+	Batch int           `json:"-"` // of the session's batches, the one that it came in
 }
 
 func newSink(id, user string) *sink {
@@ -65,8 +67,9 @@ func (s *sink) Push(b *delivery.Batch) {
 // take is called with s.mu held and lets it go.
 func (s *sink) take(b *delivery.Batch) {
 	var fresh []pushed
+	s.batches++
 	for line := range bytes.SplitSeq(b.Frames, []byte{'\n'}) {
-		f := pushed{At: time.Now()}
+		f := pushed{At: time.Now(), Batch: s.batches}
 		if err := json.Unmarshal(line, &f); err != nil {
 			panic("a frame that is none: " + string(line))
 		}
