@@ -1,9 +1,9 @@
 package logging_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +11,27 @@ import (
 	"github.com/parley-im/parley/internal/logging"
 )
 
+// output is what was logged; lines are written by other goroutines too.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out output
 		log := slog.New(logging.Limit(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), 3))
 		count := func(what string) int { return strings.Count(out.String(), what) }
 
