@@ -137,7 +137,10 @@ func TestPresence(t *testing.T) {
 	}
 	p.kill()
 	p.restart()
-	p.connect("carol", nil)
+	carol := p.connect("carol", nil)
+	if got := views(carol.call("presence.subscribe", users("bob"))); got != "bob offline since" {
+		t.Errorf("carol sees that bob, who was here when the plug was pulled, is %s", got)
+	}
 	again := p.connect("bob", nil).call("presence.subscribe", users("alice", "carol"))
 	if got := views(again); got != "alice offline since, carol offline since" {
 		t.Fatalf("after the restart bob sees %s", got)

@@ -165,7 +165,7 @@ func (a *App) openPresence(ctx context.Context, node string) error {
 	a.seen = presence.New(presence.Options{
 		Store: a.store, Leases: states.NewLeases(time.Now), Node: node, Now: time.Now, Log: a.log, Announce: func() { a.hub.Announce() },
 	})
-	return a.seen.Refresh(ctx)
+	return a.seen.Recover(ctx)
 }
 
 // openDelivery joins the hub and the broker, which know each other.

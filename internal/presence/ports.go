@@ -13,6 +13,9 @@ type Store interface {
 	SetStatus(ctx context.Context, user string, status protocol.Status, at protocol.Time) error
 	// Seen keeps when users were last seen, who have gone. It never goes back, and is nothing to those who are invisible.
 	Seen(ctx context.Context, last map[string]protocol.Time) error
+	// Lost keeps when users were last seen whose node has died and could not say so: at its last sign of life. node is the caller's own as it begins, what it left
+	// behind in a former life included; "" later, when only what has died within minutes is looked at.
+	Lost(ctx context.Context, node string) error
 	// Visible are those of the pairs in which the viewer may see the user now, in one snapshot: they share a direct or group room, or are the same.
 	Visible(ctx context.Context, pairs []Pair) (map[Pair]Kept, error)
 	// Invisible are those of the users who are; nil: of all.

@@ -16,6 +16,7 @@ const (
 	retry      = time.Second            // after a round that failed, and for sessions that had no room
 	leaseTime  = 15 * time.Second       // after which a node that died has nobody online
 	renewEvery = leaseTime / 3
+	mournEvery = time.Minute     // looks for nodes that have died
 	maxPairs   = 2000            // in one question to the store
 	maxGone    = 1000            // users in one transaction
 	farewell   = 5 * time.Second // for what is stored at the end
@@ -59,6 +60,9 @@ func (s *Service) round(ctx context.Context) (wait time.Duration, err error) {
 		return 0, err
 	}
 	if err := s.lease(ctx); err != nil {
+		return 0, err
+	}
+	if err := s.mourn(ctx); err != nil {
 		return 0, err
 	}
 	if err := s.tellAll(ctx); err != nil {
@@ -166,6 +170,19 @@ func (s *Service) change(ctx context.Context, changes map[string]bool) error {
 		return nil
 	}
 	return s.leases.Leave(ctx, s.node, gone)
+}
+
+// mourn keeps when those were seen last whose node has died.
+func (s *Service) mourn(ctx context.Context) error {
+	now := s.now()
+	if now.Before(s.mourned.Add(mournEvery)) {
+		return nil
+	}
+	err := s.store.Lost(ctx, "")
+	if err == nil {
+		s.mourned = now
+	}
+	return err
 }
 
 // tellAll tells every marked watch what differs from what it was told.

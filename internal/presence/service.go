@@ -37,6 +37,7 @@ type Service struct {
 
 	// Run's own.
 	renewed time.Time // when the node's lease was
+	mourned time.Time // when it was looked for nodes that have died
 	refused []*watch  // what sessions had no room for
 	again   time.Time // when that is tried again
 
@@ -61,7 +62,7 @@ type pause struct {
 	ends time.Time
 }
 
-// New makes a Service. Refresh is called before it is used, and Run while it is.
+// New makes a Service. Recover is called before it is used, and Run while it is.
 func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, leases: o.Leases, node: o.Node, now: o.Now, log: o.Log, announce: o.Announce,
@@ -79,6 +80,15 @@ func New(o Options) *Service {
 		s.announce = func() {}
 	}
 	return s
+}
+
+// Recover reads who is invisible, and keeps when those were last seen whose sessions a crash has ended. No session of this node has begun yet.
+func (s *Service) Recover(ctx context.Context) error {
+	if err := s.store.Lost(ctx, s.node); err != nil {
+		return err
+	}
+	s.mourned = s.now()
+	return s.Refresh(ctx)
 }
 
 // Enter begins a session: its user is online from now. offer queues frames for it, or returns false when there is no room; it does not block. The caller closes

@@ -31,7 +31,8 @@ type shelf struct {
 	kept      map[string]Kept
 	apart     map[Pair]bool
 	down      bool
-	questions int // to Visible
+	questions int      // to Visible
+	lost      []string // to Lost
 }
 
 func newShelf() *shelf { return &shelf{kept: map[string]Kept{}, apart: map[Pair]bool{}} }
@@ -81,6 +82,16 @@ func (s *shelf) Seen(_ context.Context, last map[string]protocol.Time) error {
 			s.kept[user] = k
 		}
 	}
+	return nil
+}
+
+func (s *shelf) Lost(_ context.Context, node string) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s.lost = append(s.lost, node)
 	return nil
 }
 
@@ -144,6 +155,9 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			return time.Now().Add(time.Duration(w.ahead.Load()))
 		})})
 		ctx, cancel := context.WithCancel(t.Context())
+		if err := w.service.Recover(ctx); err != nil {
+			t.Fatal(err)
+		}
 		var running sync.WaitGroup
 		running.Go(func() { w.service.Run(ctx) })
 		w.stop = func() {
@@ -460,6 +474,14 @@ func TestTheStoreIsAway(t *testing.T) {
 		want(t, "then it is", bob.after(2*retry), "alice offline since 0s")
 		carol.Close()
 		want(t, "who was not subscribed to", bob.after(time.Minute))
+	})
+}
+
+func TestDeadNodes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		time.Sleep(2*mournEvery + renewEvery)
+		w.stop()
+		want(t, "what the store is asked for", w.shelf.lost, "n", "", "")
 	})
 }
 

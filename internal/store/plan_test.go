@@ -57,6 +57,7 @@ func planned() map[string]struct {
 		"revocations":       {revocationsOf, ""},
 		"recent rooms":      {recentPlaces, "members_user"},
 		"rooms behind":      {selectBehind, "room_heads_behind"},
+		"users of the dead": {upsertLost, "sessions_node"},
 		"who sees whom":     {selectVisible, "members_user"},
 		"invisible of some": {selectInvisibleOf, ""},
 		"changed messages":  {selectChanges, ""},

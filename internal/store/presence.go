@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/protocol"
@@ -17,6 +19,10 @@ var (
 		ON CONFLICT (user_id) DO UPDATE SET status = excluded.status,
 			last_seen = CASE WHEN excluded.status = 'invisible' AND presence.status <> 'invisible' THEN excluded.last_seen ELSE presence.last_seen END`)
 	upsertSeen = sql(`INSERT INTO presence (user_id, status, last_seen) SELECT p.a, 'online', p.b FROM {places $1} p WHERE true
+		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
+	upsertLost = sql(`INSERT INTO presence (user_id, status, last_seen)
+		SELECT s.user_id, 'online', max(CASE WHEN s.created_at > n.beat_at THEN s.created_at ELSE n.beat_at END) FROM nodes n CROSS JOIN sessions s
+			WHERE ((n.beat_at < $1 AND n.beat_at >= $2) OR n.id = $3) AND s.node = n.id GROUP BY s.user_id ORDER BY s.user_id
 		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
 
 	// The viewer's rooms, and in each the user's row by its key. It is no EXISTS, because PostgreSQL may carry one out for all the members of all rooms at once.
@@ -77,6 +83,27 @@ func (k *keptPresence) Seen(ctx context.Context, last map[string]protocol.Time) 
 	}
 	return k.write(ctx, func(t tx) error {
 		_, err := t.exec(ctx, upsertSeen, jsonList(rows))
+		return err
+	})
+}
+
+// lostFor is how long after a node died it is still looked at; see presence.Store.
+const lostFor = 5 * time.Minute
+
+// Lost implements presence.Store. Whoever has left a session in a SQLite store is dead: it is one server's at a time.
+func (k *keptPresence) Lost(ctx context.Context, node string) error {
+	before := protocol.At(k.now().Add(-liveFor))
+	since := protocol.At(before.Go().Add(-lostFor))
+	switch {
+	case node == "" && k.engine.dialect() == sqlite:
+		return nil
+	case node != "" && k.engine.dialect() == sqlite:
+		before, since = math.MaxInt64, 0
+	case node != "":
+		since = 0
+	}
+	return k.write(ctx, func(t tx) error {
+		_, err := t.exec(ctx, upsertLost, before, since, node)
 		return err
 	})
 }

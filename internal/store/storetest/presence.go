@@ -134,3 +134,43 @@ func testPresenceStorm(f *fixture) {
 	}
 	f.equal("who hides", f.invisible(nil), []string{})
 }
+
+func testPresenceLost(f *fixture) {
+	lost := func(node string) {
+		f.Helper()
+		f.must(f.store.Lost(f.Context(), node))
+	}
+	at := func() protocol.Time { return protocol.At(f.clock.now()) }
+	f.must(f.store.SetStatus(f.Context(), "carol", protocol.StatusInvisible, 1))
+	f.opened("ann", "phone", "n1")
+	f.clock.advance(time.Second)
+	f.opened("ann", "desk", "n1")
+	came := at()
+	f.opened("bob", "phone", "n2")
+	f.opened("carol", "phone", "n1")
+	lost("")
+	f.equal("while they live", f.kept("ann").LastSeen, protocol.Time(0))
+	f.clock.advance(10 * time.Second)
+	f.must(f.store.Beat(f.Context(), "n2"))
+	beat := at()
+	lost("n1")
+	f.equal("what n1 left behind in a former life", f.kept("ann").LastSeen, came)
+	f.equal("who hid is not given away", f.kept("carol").LastSeen, protocol.Time(1))
+	if !f.postgres() {
+		f.equal("the one server of a store has died, whatever its name was", f.kept("bob").LastSeen, beat)
+		return
+	}
+	f.equal("n2 lives", f.kept("bob").LastSeen, protocol.Time(0))
+	f.clock.advance(time.Minute)
+	lost("")
+	f.equal("n2 has died", f.kept("bob").LastSeen, beat)
+	f.must(f.store.Seen(f.Context(), map[string]protocol.Time{"bob": beat + 1}))
+	lost("")
+	f.equal("seen since", f.kept("bob").LastSeen, beat+1)
+	f.opened("dave", "phone", "n3")
+	f.clock.advance(30 * time.Minute)
+	lost("")
+	f.equal("nobody looked in time", f.kept("dave").LastSeen, protocol.Time(0))
+	lost("n4")
+	f.equal("one who begins looks at all", f.kept("dave").LastSeen > 0, true)
+}

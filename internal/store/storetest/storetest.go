@@ -66,6 +66,7 @@ func calls() []test {
 
 		{"presence/a status and its time", testPresenceKept},
 		{"presence/who sees whom", testPresenceVisible},
+		{"presence/nodes that died", testPresenceLost},
 		{"presence/many at once", testPresenceStorm},
 
 		{"search/words, phrases and prefixes", testQueries},
