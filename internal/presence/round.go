@@ -95,9 +95,7 @@ func (s *Service) see(ctx context.Context) error {
 		}
 		s.mu.Lock()
 		for _, p := range s.pausing[:over] {
-			if s.here[p.user].isGone(p.left) {
-				s.attend(p.user, waited, p.left.Go())
-			}
+			s.attend(p.user, waited, p.left.Go())
 		}
 		s.pausing = slices.Delete(s.pausing, 0, over)
 		s.mu.Unlock()

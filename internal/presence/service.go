@@ -106,18 +106,13 @@ func (s *Service) attend(user string, e event, at time.Time) {
 	switch effect {
 	case none:
 	case pauses:
-		s.pausing = append(s.pausing, pause{user, a.left, at.Add(grace)})
-		if len(s.pausing) == 1 {
-			s.poke() // Run knows of nothing to wait for
-		}
+		s.pausing = append(s.pausing, pause{user, a.left, at.Add(grace)}) // Run renews the lease before that ends, and then sees it
 	case arrives, departs:
 		s.leasing[user] = effect == arrives
 		s.poke()
 	}
-	if effect == departs {
+	if s.here[user] = a; a == (attendance{}) {
 		delete(s.here, user)
-	} else {
-		s.here[user] = a
 	}
 	if effect == arrives || effect == departs {
 		s.mark(user)

@@ -32,6 +32,7 @@ type shelf struct {
 	apart     map[Pair]bool
 	down      bool
 	questions int      // to Visible
+	late      func()   // called once, when an answer of Visible is on its way
 	lost      []string // to Lost
 }
 
@@ -100,13 +101,18 @@ func (s *shelf) Visible(_ context.Context, pairs []Pair) (map[Pair]Kept, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
 	s.questions++
 	visible := map[Pair]Kept{}
 	for _, p := range pairs {
 		if !s.apart[p] {
 			visible[p] = s.of(p.User)
 		}
+	}
+	late := s.late
+	s.late = nil
+	unlock()
+	if late != nil {
+		late()
 	}
 	return visible, nil
 }
@@ -134,6 +140,13 @@ func (s *shelf) set(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = down
+}
+
+// meanwhile has something happen while the next answer of Visible is on its way.
+func (s *shelf) meanwhile(late func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = late
 }
 
 // world is a Service that runs, in a bubble of its own time.
@@ -177,6 +190,7 @@ type client struct {
 
 	mu     sync.Mutex
 	pushes []string
+	before []string // what had been pushed when the last subscription was answered
 	full   bool
 	offers int
 }
@@ -217,7 +231,11 @@ func (c *client) fill(full bool) {
 // watch subscribes, and tells the answer.
 func (c *client) watch(users ...string) (views []string) {
 	c.w.t.Helper()
-	err := c.Subscribe(c.w.t.Context(), users, func(list []protocol.UserPresence) { views = c.w.list(list) })
+	err := c.Subscribe(c.w.t.Context(), users, func(list []protocol.UserPresence) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		views, c.before = c.w.list(list), slices.Clone(c.pushes)
+	})
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
@@ -474,6 +492,41 @@ func TestTheStoreIsAway(t *testing.T) {
 		want(t, "then it is", bob.after(2*retry), "alice offline since 0s")
 		carol.Close()
 		want(t, "who was not subscribed to", bob.after(time.Minute))
+	})
+}
+
+// What changes while a subscription is being answered is told after the answer, and not before it.
+func TestTheAnswerComesFirst(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		bob := w.enter("bob")
+		w.enter("alice")
+		meanwhile := func(status protocol.Status) {
+			w.shelf.meanwhile(func() {
+				if err := w.service.Set(t.Context(), "alice", status); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+			})
+		}
+		meanwhile(protocol.StatusAway)
+		want(t, "the answer", bob.watch("alice"), "alice online")
+		want(t, "before it", bob.before)
+		want(t, "after it", bob.after(gather), "alice away")
+		meanwhile(protocol.StatusOnline)
+		want(t, "asked again", bob.watch("alice"), "alice away")
+		want(t, "before the second answer", bob.before)
+		want(t, "after it", bob.after(gather), "alice online")
+
+		if err := w.service.Set(t.Context(), "alice", protocol.StatusAway); err != nil {
+			t.Fatal(err)
+		}
+		meanwhile(protocol.StatusInvisible) // while the round asks
+		want(t, "one after the other", bob.after(3*time.Second), "alice away", "alice offline since 2s")
+		w.shelf.meanwhile(func() { bob.watch("alice") })
+		if err := w.service.Set(t.Context(), "alice", protocol.StatusOnline); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "an answer while the round asks says it all", bob.after(time.Second))
 	})
 }
 
