@@ -72,6 +72,12 @@ func (w *web) count() int {
 	return len(w.asked)
 }
 
+// pass lets time go by, and lets everybody do what they do at its end.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 const keysURL = "https://issuer.example/jwks.json"
 
 // trusting is a verifier, in a synctest bubble, of tokens by an issuer at keysURL.
@@ -115,37 +121,37 @@ func TestKeysRotate(t *testing.T) {
 		// A new key counts at once, but tokens cause no second reading within 30 s.
 		publish(first, second)
 		accepts(t, v, second, protocol.Unauthenticated)
-		time.Sleep(29 * time.Second)
+		pass(29 * time.Second)
 		for range 100 {
 			accepts(t, v, second, protocol.Unauthenticated)
 			accepts(t, v, first, "")
 		}
 		asked(2)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		accepts(t, v, second, "")
 		asked(3)
 
 		// A withdrawn key ends when the time of the set has: 10 minutes, where the issuer does not say.
 		publish(second, third)
 		accepts(t, v, first, "")
-		time.Sleep(10*time.Minute + time.Second)
+		pass(10*time.Minute + time.Second)
 		accepts(t, v, first, protocol.Unauthenticated)
 		accepts(t, v, second, "")
 		accepts(t, v, third, "")
 
 		// The last good set stands while the issuer is away, or says what is no set.
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.set(func() { w.err = errors.New("away") })
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		accepts(t, v, third, "")
 		w.set(func() { w.err = nil; w.documents[keysURL] = `<html>` })
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		accepts(t, v, third, "")
 		publish()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		accepts(t, v, third, "")
 		publish(first)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		accepts(t, v, third, protocol.Unauthenticated)
 		accepts(t, v, first, "")
 	})
@@ -159,11 +165,9 @@ func TestKeysFreshness(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &web{documents: map[string]string{keysURL: jwks(edPen(t, "1"))}, maxAge: maxAge}
 			trusting(t, w)
-			time.Sleep(want - 1)
-			synctest.Wait()
+			pass(want - time.Millisecond)
 			before := w.count()
-			time.Sleep(1)
-			synctest.Wait()
+			pass(time.Millisecond)
 			if after := w.count(); before != 1 || after != 2 {
 				t.Errorf("max-age %v: read %d times before %v, then %d", maxAge, before, want, after)
 			}
@@ -189,7 +193,7 @@ func TestKeysAreNotThereYet(t *testing.T) {
 			wantCode(t, err, protocol.Unavailable)
 		})
 		synctest.Wait()
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		close(w.hold)
 		wg.Wait()
 		if n := w.count(); n != 1 {
@@ -204,13 +208,13 @@ func TestKeysAreNotThereYet(t *testing.T) {
 		for range 100 {
 			accepts(t, v, p, protocol.Unavailable) // nobody knows whether it is good
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := w.count(); n > 70 {
 			t.Errorf("the issuer was asked %d times in an hour", n)
 		}
 		accepts(t, v, secretPen(secret), protocol.Unauthenticated) // this one is not, whatever the keys are
 		w.set(func() { w.err = nil })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		accepts(t, v, p, "")
 	})
 }
@@ -239,7 +243,7 @@ func TestUnknownKeysDoNotLoadTheIssuer(t *testing.T) {
 		}
 		for range 120 { // ten minutes
 			accepts(t, v, bad, protocol.Unauthenticated)
-			time.Sleep(5 * time.Second)
+			pass(5 * time.Second)
 		}
 		if n := w.count(); n > 2+20 {
 			t.Errorf("the issuer was asked %d times in ten minutes", n)
@@ -306,20 +310,20 @@ func TestKeysOfAFile(t *testing.T) {
 		v := newVerifier(t, auth.VerifierOptions{Issuer: set})
 		accepts(t, v, first, protocol.Unavailable) // it is not there yet
 		write(t, file, jwks(first))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		accepts(t, v, first, "")
 		for _, broken := range []string{"", "{", `{"keys":{}}`, `{"keys":[]}`, `{"keys":[1]}`, strings.Repeat(" ", 1<<20) + jwks(second), jwks(many(second, 101)...)} {
 			write(t, file, broken)
-			time.Sleep(5 * time.Second)
+			pass(5 * time.Second)
 			accepts(t, v, first, "")
 			accepts(t, v, second, protocol.Unauthenticated)
 		}
 		write(t, file, jwks(second))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		accepts(t, v, second, "")
 		accepts(t, v, first, protocol.Unauthenticated)
 		write(t, file, jwks(first, second))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		accepts(t, v, first, "") // at once: its key was missed
 	})
 }
