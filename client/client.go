@@ -55,6 +55,8 @@ type Handler struct {
 	Rooms func(changed []protocol.InboxEntry, removed []string)
 	// Signal is told every signal but resets, also those that this version does not know.
 	Signal func(s Signal)
+	// Sent is told what became of a message of the outbox, one that a former run of the program left there included: its result, or why it was refused.
+	Sent func(q Queued, result protocol.MessageSendResult, err error)
 	// State is told of every change of the connection.
 	State func(s State)
 	// Violation is told when the server broke the contract. Event is never told what came out of order: a hole is mended by resuming, what came

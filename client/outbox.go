@@ -247,6 +247,9 @@ func (o *outbox) settle(s *Sending, result protocol.Raw, err error) {
 	}
 	o.mu.Unlock()
 	close(s.done)
+	if sent := o.c.o.Handler.Sent; sent != nil {
+		o.c.queue.put(0, func() { sent(s.Queued, s.result, s.err) })
+	}
 	if o.c.o.Outbox != nil {
 		o.c.background(func() { o.delete(s.Message.ClientID) })
 	}

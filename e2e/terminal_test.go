@@ -69,7 +69,10 @@ func TestTailPrintsEveryEventOnceOverAKill(t *testing.T) {
 	send := func(n int) {
 		t.Helper()
 		for i := range n {
-			b.user("bob").call("message.send", object{"room": room, "client_id": fmt.Sprint(time.Now().UnixNano(), i), "text": "line\nbreak \x1b[2J"})
+			message := object{"room": room, "client_id": fmt.Sprint(time.Now().UnixNano(), i), "text": "line\nbreak \x1b[2J"}
+			if _, err := b.user("bob").try("message.send", message); err != nil { // on a connection to the server before
+				b.user("bob").call("message.send", message)
+			}
 		}
 	}
 	send(20)
@@ -117,7 +120,8 @@ func TestTailPrintsEveryEventOnceOverAKill(t *testing.T) {
 	b.user("alice").call("member.remove", object{"room": room, "user": "bob"})
 	for range words.lines {
 	}
-	if err := words.cmd.Wait(); err == nil || !strings.Contains(words.errs.String(), "no longer visible") {
+	err := words.cmd.Wait()
+	if said := words.errs.String(); err == nil || !strings.Contains(said, "no longer visible") && !strings.Contains(said, "that this user may see") {
 		t.Errorf("the end of a membership: %v\n%s", err, words.errs)
 	}
 }

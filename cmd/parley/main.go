@@ -29,6 +29,7 @@ type commands struct {
 	Export     exportCommand     `cmd:"" help:"Print what a deployment keeps of a user, or a room."`
 	Erase      eraseCommand      `cmd:"" help:"Take away what a deployment keeps of a user, or a room."`
 	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
+	Chat       chatCommand       `cmd:"" help:"Chat, on this terminal."`
 	Tail       tailCommand       `cmd:"" help:"Print what happens in a room."`
 	Trace      traceCommand      `cmd:"" help:"Say where a message is: on disk, in the search index, with whom."`
 	Bench      benchCommand      `cmd:"" help:"Drive a running server over the public protocol: measure it, and check it meanwhile."`

@@ -78,7 +78,7 @@ var layout = []row{
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},
 	{pkg: "internal/doctor", imports: "protocol internal/auth internal/config internal/store", libs: "sys"},
-	{pkg: "internal/terminal", imports: "protocol client"},
+	{pkg: "internal/terminal", imports: "protocol client", libs: "json bubbletea lipgloss ansi"},
 	{pkg: "web"},
 
 	// The one that knows all the others, and the commands.
@@ -105,6 +105,8 @@ var layout = []row{
 
 // libraries are the modules that code outside tests may import, where a row says so.
 var libraries = []library{
+	{"ansi", "github.com/charmbracelet/x/ansi"},
+	{"bubbletea", "charm.land/bubbletea/v2"},
 	{"coder-websocket", "github.com/coder/websocket"},
 	{"go-cmp", "github.com/google/go-cmp"},
 	{"gobwas", "github.com/gobwas"},
@@ -116,6 +118,7 @@ var libraries = []library{
 	{"json", "github.com/go-json-experiment/json"},
 	{"klauspost", "github.com/klauspost/compress"},
 	{"kong", "github.com/alecthomas/kong"},
+	{"lipgloss", "charm.land/lipgloss/v2"},
 	{"nats", "github.com/nats-io/nats.go"},
 	{"nats-server", "github.com/nats-io/nats-server/v2"},
 	{"otel", "go.opentelemetry.io/otel"},
