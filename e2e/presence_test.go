@@ -251,3 +251,34 @@ func TestPresenceOverHTTP(t *testing.T) {
 		refused(t, "not_found", "session")(call("bob", alices, method, params))
 	}
 }
+
+// Who hides on one node is hidden on the others.
+func TestPresenceHiddenOnAllNodes(t *testing.T) {
+	t.Parallel()
+	nodes := startTwo(t, startNATS(t))
+	b := nodes[0].backend()
+	room := b.newRoom("group", "alice", "bob", "carol")
+	phone, desk := nodes[0].connect("alice", object{"device": "phone"}), nodes[1].connect("alice", object{"device": "desk"})
+	bob, carol := &watcher{client: nodes[1].connect("bob", nil)}, nodes[1].connect("carol", nil)
+	if got := views(bob.call("presence.subscribe", users("alice"))); got != "alice online" {
+		t.Fatalf("bob sees %s", got)
+	}
+	seq := carol.send(room, "m1", "Who has read this?")
+	desk.expect("the message", event(room, seq))
+	phone.status("invisible")
+	bob.sees("alice offline since")
+	desk.call("receipt.read", object{"room": room, "seq": seq})
+	desk.call("typing.start", object{"room": room})
+	phone.expect("alice's own receipt", signal("receipt", room))
+	carol.call("receipt.read", object{"room": room, "seq": seq})
+	receipt := bob.expect("carol's receipt", signal("receipt", room))
+	if members := receipt.data()["members"].([]any); len(members) != 1 || members[0].(object)["user"] != "carol" {
+		t.Errorf("while alice hides bob is told %s", receipt.Data)
+	}
+	phone.status("away")
+	bob.sees("alice away")
+	desk.call("typing.start", object{"room": room})
+	if _, i, err := bob.wait(0, signal("typing", room)); err != nil || i < bob.next {
+		t.Errorf("that alice types came before she showed herself, or never: %v", err)
+	}
+}

@@ -325,7 +325,7 @@ func TestStatus(t *testing.T) {
 		alice.Close()
 		desk.Close()
 		want(t, "gone while hidden", bob.after(time.Minute))
-		desk = w.enter("alice")
+		w.enter("alice")
 		want(t, "back while hidden", bob.after(time.Minute))
 		want(t, "asked for", bob.watch("alice"), "alice offline since 1s")
 		set(protocol.StatusInvisible)

@@ -70,8 +70,10 @@ func (s estate) Reacted(ctx context.Context, room, user string) ([]chat.Reaction
 // Blank implements privacy.Estate.
 func (s estate) Blank(ctx context.Context, user string) error {
 	return s.write(ctx, func(t tx) error {
-		_, err := t.exec(ctx, blankUser, user, protocol.At(s.now()))
-		return err
+		var b batch
+		b.exec(blankUser, user, protocol.At(s.now()))
+		b.exec(deletePresence, user)
+		return t.batch(ctx, &b)
 	})
 }
 

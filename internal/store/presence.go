@@ -18,9 +18,11 @@ var (
 	upsertStatus = sql(`INSERT INTO presence (user_id, status, last_seen) VALUES ($1, $2, CASE WHEN $2 = 'invisible' THEN CAST($3 AS BIGINT) ELSE 0 END)
 		ON CONFLICT (user_id) DO UPDATE SET status = excluded.status,
 			last_seen = CASE WHEN excluded.status = 'invisible' AND presence.status <> 'invisible' THEN excluded.last_seen ELSE presence.last_seen END`)
-	upsertSeen = sql(`INSERT INTO presence (user_id, status, last_seen) SELECT p.a, 'online', p.b FROM {places $1} p WHERE true
+	upsertSeen = sql(`INSERT INTO presence (user_id, status, last_seen) SELECT p.a, 'online', p.b FROM {places $1} p WHERE NOT EXISTS (
+			SELECT 1 FROM users u WHERE u.id = p.a AND u.erased_at <> 0)
 		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
-	upsertLost = sql(`INSERT INTO presence (user_id, status, last_seen)
+	deletePresence = sql(`DELETE FROM presence WHERE user_id = $1`)
+	upsertLost     = sql(`INSERT INTO presence (user_id, status, last_seen)
 		SELECT s.user_id, 'online', max(CASE WHEN s.created_at > n.beat_at THEN s.created_at ELSE n.beat_at END) FROM nodes n CROSS JOIN sessions s
 			WHERE ((n.beat_at < $1 AND n.beat_at >= $2) OR n.id = $3) AND s.node = n.id GROUP BY s.user_id ORDER BY s.user_id
 		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
@@ -72,7 +74,7 @@ func (k *keptPresence) setStatuses(ctx context.Context, changes []statusChange) 
 	})
 }
 
-// Seen implements presence.Store.
+// Seen implements presence.Store. Nothing comes back of users who were erased; they may be leaving just now.
 func (k *keptPresence) Seen(ctx context.Context, last map[string]protocol.Time) error {
 	if len(last) == 0 {
 		return nil

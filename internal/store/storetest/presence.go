@@ -174,3 +174,17 @@ func testPresenceLost(f *fixture) {
 	lost("n4")
 	f.equal("one who begins looks at all", f.kept("dave").LastSeen > 0, true)
 }
+
+func testPresenceErased(f *fixture) {
+	for _, user := range []string{"ann", "bob"} {
+		f.opened(user, "phone", "n1")
+		f.must(f.store.SetStatus(f.Context(), user, protocol.StatusInvisible, 1))
+	}
+	f.must(f.store.Blank(f.Context(), "ann"))
+	f.must(f.store.Seen(f.Context(), map[string]protocol.Time{"ann": 2}))
+	f.equal("who was erased", f.kept("ann"), presence.Kept{Status: protocol.StatusOnline})
+	f.equal("who hides", f.invisible(nil), []string{"bob"})
+	f.opened("ann", "phone", "n1")
+	f.must(f.store.Seen(f.Context(), map[string]protocol.Time{"ann": 3}))
+	f.equal("come again", f.kept("ann").LastSeen, protocol.Time(3))
+}

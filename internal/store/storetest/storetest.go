@@ -67,6 +67,7 @@ func calls() []test {
 		{"presence/a status and its time", testPresenceKept},
 		{"presence/who sees whom", testPresenceVisible},
 		{"presence/nodes that died", testPresenceLost},
+		{"presence/nothing is left of who was erased", testPresenceErased},
 		{"presence/many at once", testPresenceStorm},
 
 		{"search/words, phrases and prefixes", testQueries},
