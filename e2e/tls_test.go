@@ -121,3 +121,29 @@ func TestUnixSocket(t *testing.T) {
 		t.Errorf("the socket is there after a stop: %v", err)
 	}
 }
+
+// What a room gets is the same for those who take it compressed and those who do not.
+func TestCompression(t *testing.T) {
+	s := start(t, "--compression")
+	connect := func(user string, mode websocket.CompressionMode) *client {
+		t.Helper()
+		c, err := s.openAt("ws://"+s.addr, &websocket.DialOptions{CompressionMode: mode, CompressionThreshold: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.user = user
+		c.call("hello", object{"token": s.token(user), "device": "d"})
+		return c
+	}
+	all := []*client{
+		connect("alice", websocket.CompressionContextTakeover), connect("bob", websocket.CompressionDisabled), connect("carol", websocket.CompressionNoContextTakeover),
+	}
+	room := all[0].call("room.create", object{"kind": "group", "name": "r", "members": []string{"bob", "carol"}})["room"].(object)["id"].(string)
+	text := strings.Repeat("the same words ", 500) // 7,500 bytes
+	for _, sender := range all {
+		seq := sender.send(room, sender.user, sender.user+text)
+		for _, c := range all {
+			c.expect("what "+sender.user+" sent", func(f frame) bool { return f.Room == room && f.Seq == seq && f.data()["text"] == sender.user+text })
+		}
+	}
+}

@@ -26,11 +26,15 @@ func FuzzReadFrames(f *testing.F) {
 	f.Add(client(ws.OpClose, true, "\x03\xe8bye"), uint8(2))
 	f.Add(bytes.Repeat(client(ws.OpContinuation, false, ""), 70), uint8(5))
 	f.Add([]byte{0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint8(4))
+	deflated := client(ws.OpText, true, string(packed(`{"id":1,"method":"hello"}`)))
+	deflated[0] |= rsvDeflate << 4
+	f.Add(deflated, uint8(2))
 	f.Fuzz(func(t *testing.T, stream []byte, chunk uint8) {
 		const limit = 1000
-		whole := newFramer(limit, newInflaters())
+		whole, parts := newFramer(limit, newInflaters()), newFramer(limit, newInflaters())
+		whole.deflates, parts.deflates = chunk%2 == 0, chunk%2 == 0
 		want := readAll(t, whole, stream, len(stream), limit)
-		got := readAll(t, newFramer(limit, newInflaters()), stream, int(chunk), limit)
+		got := readAll(t, parts, stream, int(chunk), limit)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("in chunks of %d (-at once +in chunks):\n%s", chunk, diff)
 		}
@@ -56,7 +60,7 @@ func readAll(t *testing.T, f *framer, stream []byte, chunk, limit int) (found []
 			}
 			found = append(found, fmt.Sprintf("%x %q", next.op, next.payload))
 		}
-		if held := len(f.buf) - f.taken; held > limit+ws.MaxHeaderSize || len(f.message) > limit || f.parts > maxFragments {
+		if held := len(f.buf) - f.taken; held > f.most()+ws.MaxHeaderSize || len(f.message) > f.most() || f.parts > maxFragments {
 			t.Fatalf("holds %d bytes, %d of a message in %d parts", held, len(f.message), f.parts)
 		}
 	}

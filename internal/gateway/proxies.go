@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -210,7 +209,6 @@ type proxied struct {
 	listener *proxyListener
 	once     sync.Once
 	remote   net.Addr
-	refused  bool
 }
 
 func (c *proxied) head() {
@@ -221,7 +219,6 @@ func (c *proxied) head() {
 		_ = c.SetReadDeadline(time.Time{})
 		switch {
 		case err != nil:
-			c.refused = true
 			c.listener.complain("a connection was refused: it does not begin with a header of the PROXY protocol", c.socket, err)
 			_ = c.Close()
 		case client.IsValid():
@@ -236,10 +233,8 @@ func (c *proxied) RemoteAddr() net.Addr {
 	return c.remote
 }
 
-// Read reads what follows the header.
+// Read reads what follows the header; without one the connection is closed.
 func (c *proxied) Read(p []byte) (int, error) {
-	if c.head(); c.refused {
-		return 0, io.EOF
-	}
+	c.head()
 	return c.socket.Read(p)
 }
