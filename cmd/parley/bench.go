@@ -24,6 +24,7 @@ type benchCommand struct {
 	Fanout  fanoutCommand  `cmd:"" help:"One room with many members."`
 	Idle    idleCommand    `cmd:"" help:"Many sessions that only stay."`
 	Storm   stormCommand   `cmd:"" help:"All sessions are cut off at once while others talk, and resume."`
+	Live    liveCommand    `cmd:"" help:"One live room with many watchers, few of whom comment."`
 	Durable durableCommand `cmd:"" help:"Messages are sent and acknowledged, and nobody listens."`
 }
 
@@ -129,6 +130,19 @@ type stormCommand struct {
 // Run is called by the parser.
 func (c *stormCommand) Run(ctx context.Context) error {
 	return c.run(ctx, bench.Config{Scenario: bench.Storm, Users: c.Connections})
+}
+
+type liveCommand struct {
+	benchFlags
+	Watchers  int   `help:"Sessions that watch." default:"10000"`
+	Comments  int   `help:"Comments a second." default:"100"`
+	Sample    int64 `help:"The room's sample_per_s; 0: every comment is pushed." default:"0"`
+	ServerPID int   `help:"The server's process on this machine, to tell the CPU time and the memory that it uses." name:"server-pid" placeholder:"PID"`
+}
+
+// Run is called by the parser.
+func (c *liveCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Live, Users: c.Watchers, Comments: c.Comments, SamplePerS: c.Sample, ServerPID: c.ServerPID})
 }
 
 type durableCommand struct {

@@ -31,6 +31,7 @@ const (
 	Fanout  Scenario = "fanout"  // one room with many members
 	Idle    Scenario = "idle"    // many sessions that only stay
 	Storm   Scenario = "storm"   // all sessions are cut at once, while others talk
+	Live    Scenario = "live"    // one live room with many watchers, few of whom comment
 	Durable Scenario = "durable" // messages are sent and acknowledged, and nobody listens
 )
 
@@ -41,6 +42,7 @@ func Scenarios() map[Scenario]string {
 		Fanout:  "one room with many members",
 		Idle:    "many sessions that only stay",
 		Storm:   "all sessions are cut off at once while others talk, and resume",
+		Live:    "one live room with many watchers, few of whom comment",
 		Durable: "messages are sent and acknowledged, and nobody listens",
 	}
 }
@@ -54,8 +56,8 @@ type Config struct {
 	Sign func(user string) (string, error)
 	// Duration is how long the load lasts, without what comes before and after; 0: 10 s.
 	Duration time.Duration
-	// Users are those that talk and listen: 1,000 in rooms, the members in fanout, 256 in durable, the sessions that stay in idle (15,000), and those
-	// that are cut in storm (2,000).
+	// Users are those that talk and listen: 1,000 in rooms, the members in fanout, 256 in durable, the sessions that stay in idle (15,000), those
+	// that are cut in storm (2,000), and those that watch in live (10,000).
 	Users int
 	// RoomSize is the number of members of each room in rooms and storm (5), and idle (100).
 	RoomSize int
@@ -64,6 +66,12 @@ type Config struct {
 	// Inflight is how many messages are sent and not answered at a time, over all users: 512 in rooms, 1,024 in durable, 32 in storm; in fanout how many
 	// are not delivered to everyone yet: 64.
 	Inflight int
+	// Comments are sent each second in live; 0: 100.
+	Comments int
+	// SamplePerS is settings.sample_per_s of the room in live; 0: every event is pushed.
+	SamplePerS int64
+	// ServerPID is the server's process, where it runs on the same machine and what it uses is to be told: in live.
+	ServerPID int
 	// TextBytes is the length of a message's text; 0: 64.
 	TextBytes int
 	// Settle is how long the run waits at its end for answers and deliveries while none come; 0: 15 s.
@@ -81,7 +89,7 @@ type Config struct {
 
 // withDefaults fills in what was left out, and says what cannot be.
 func (c Config) withDefaults() (Config, error) {
-	users := map[Scenario]int{Rooms: 1000, Fanout: 1000, Idle: 15000, Storm: 2000, Durable: 256}
+	users := map[Scenario]int{Rooms: 1000, Fanout: 1000, Idle: 15000, Storm: 2000, Live: 10000, Durable: 256}
 	if _, ok := users[c.Scenario]; !ok {
 		return c, fmt.Errorf("bench: there is no scenario %q: it is one of %s", c.Scenario, strings.Join(scenarioNames(), ", "))
 	}
@@ -99,13 +107,14 @@ func (c Config) withDefaults() (Config, error) {
 	c.RoomSize = min(cmp.Or(c.RoomSize, size), c.Users)
 	c.RoomsEach = cmp.Or(c.RoomsEach, each)
 	c.Inflight = cmp.Or(c.Inflight, inflight[c.Scenario])
+	c.Comments = cmp.Or(c.Comments, 100)
 	c.TextBytes = max(cmp.Or(c.TextBytes, 64), stampBytes)
 	switch {
 	case c.URL == "":
 		return c, fmt.Errorf("bench: the URL of the server is missing")
 	case c.Sign == nil:
 		return c, fmt.Errorf("bench: there is nothing to sign tokens with")
-	case c.Users < 0 || c.RoomSize < 0 || c.RoomsEach < 0 || c.Inflight < 0 || c.Duration < 0 || c.TextBytes > 4096:
+	case c.Users < 0 || c.RoomSize < 0 || c.RoomsEach < 0 || c.Inflight < 0 || c.Comments < 0 || c.SamplePerS < 0 || c.Duration < 0 || c.TextBytes > 4096:
 		return c, fmt.Errorf("bench: a number is out of range: users, sizes and times are positive, texts at most 4,096 bytes")
 	case c.RoomSize > 200 && c.Scenario != Fanout:
 		return c, fmt.Errorf("bench: rooms of %d members are for fanout; here 200 are the most", c.RoomSize)
@@ -131,6 +140,9 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	}
 	if err := allowConnections(c.Users + speakers(c)); err != nil {
 		return Report{}, err
+	}
+	if c.Scenario == Live {
+		return runLive(ctx, c)
 	}
 	r := newRun(c)
 	defer r.close()

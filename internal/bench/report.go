@@ -40,14 +40,21 @@ type Report struct {
 	AckMS          Quantiles `json:"ack_ms"`
 	DeliveryMS     Quantiles `json:"delivery_ms"` // of a sample
 
-	Reconnects  uint64    `json:"reconnects"`
-	Resets      uint64    `json:"resets"`
-	Delayed     uint64    `json:"delayed"`      // messages refused for now and sent again
-	RateLimited uint64    `json:"rate_limited"` // of these by a rate limit
-	Storm       *Recovery `json:"storm,omitzero"`
-	BenchCPUS   float64   `json:"bench_cpu_s"` // that the load generator itself used
+	Reconnects  uint64  `json:"reconnects"`
+	Resets      uint64  `json:"resets"`
+	Delayed     uint64  `json:"delayed"`      // messages refused for now and sent again
+	RateLimited uint64  `json:"rate_limited"` // of these by a rate limit
+	BenchCPUS   float64 `json:"bench_cpu_s"`  // that the load generator itself used
 
 	Problems []string `json:"problems,omitempty"` // what else was not as it should be
+
+	Special
+}
+
+// Special is what only one scenario tells.
+type Special struct {
+	Storm *Recovery   `json:"storm,omitzero"`
+	Live  *LiveReport `json:"live,omitzero"`
 }
 
 // Recovery is how sessions came back after a storm cut them.
@@ -138,6 +145,9 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	if r.Storm != nil {
 		line("resumed", "%s; everybody had everything after %.2f s", r.Storm.ResumeMS, r.Storm.CaughtUpS)
+	}
+	if r.Live != nil {
+		r.Live.lines(line)
 	}
 	if r.Delayed > 0 {
 		line("sent again", "%s times after a refusal for now", number(r.Delayed))
