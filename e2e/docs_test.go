@@ -46,6 +46,37 @@ func TestDocumentsAreTrue(t *testing.T) {
 	}
 }
 
+var (
+	link   = regexp.MustCompile(`\]\(([^)#\s:]+)(?:#[^)]*)?\)`)
+	fenced = regexp.MustCompile("(?ms)^```.*?^```$")
+)
+
+// Every link from a document to another file of the project leads somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	followed := 0
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/guides/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
+				followed++
+				if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}
+	if followed < 20 {
+		t.Errorf("only %d links were found", followed)
+	}
+}
+
 // block is a fenced block of a document.
 type block struct {
 	line     int
