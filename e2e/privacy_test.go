@@ -20,7 +20,7 @@ const canary = "quetzalcoatlus"
 type estate struct {
 	group, direct, channel string
 	alice                  *client
-	device, token          string
+	token                  string
 }
 
 // live makes bob leave something everywhere.
