@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -213,6 +214,12 @@ func TestOutboxStore(t *testing.T) {
 			t.Errorf("Send after Close: %v", err)
 		}
 
+		// Who starts again is told what became of what was left, a refusal included.
+		if err := d.Put(t.Context(), client.Queued{Message: protocol.MessageSendParams{Room: "nowhere", ClientID: "lost", Text: "three"}, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		var told sync.Map
+		o.Handler.Sent = func(q client.Queued, r protocol.MessageSendResult, err error) { told.Store(q.Message.Text, fmt.Sprint(r.Seq, " ", err)) }
 		f.down = false
 		c, err = client.Connect(t.Context(), o)
 		if err != nil {
@@ -221,6 +228,11 @@ func TestOutboxStore(t *testing.T) {
 		defer c.Close()
 		later(time.Second)
 		same(t, "log", f.log("r"), []string{"one", "two"})
+		for text, want := range map[string]string{"one": "2 <nil>", "two": "3 <nil>", "three": "0 not_found"} {
+			if got, _ := told.Load(text); !strings.HasPrefix(fmt.Sprint(got), want) {
+				t.Errorf("told of %q: %v, not %s", text, got, want)
+			}
+		}
 		kept, _ := d.Load(t.Context())
 		same(t, "kept", len(kept), 0)
 	})

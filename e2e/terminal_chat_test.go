@@ -165,3 +165,31 @@ func TestAChatHasItsStateForItself(t *testing.T) {
 		t.Errorf("SIGTERM is no failure: %v", err)
 	}
 }
+
+func TestALiveRoomIsWatchedOnATerminal(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := s.backend()
+	room := b.newRoom("live", "alice")
+	send := func(id, text string) {
+		t.Helper()
+		b.user("alice").call("message.send", object{"room": room, "client_id": id, "text": text})
+	}
+	send("1", "before")
+	bob := s.chatting("bob", t.TempDir())
+	bob.shows("bob · online")
+	bob.say("/join " + room)
+	bob.shows("before")
+	bob.shows("live · 1 watching")
+	send("2", "while bob watches")
+	bob.shows("while bob watches")
+	bob.say("hello everybody")
+	bob.shows("hello everybody")
+	s.kill()
+	bob.shows("offline")
+	s.restart()
+	send("3", "after the server was away")
+	bob.shows("after the server was away")
+	bob.say("/leave")
+	bob.shows("There is no room yet.")
+}

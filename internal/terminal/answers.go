@@ -153,11 +153,12 @@ func takeRoom(m *Model, id string, a Answer) []Effect {
 	if !ok {
 		return nil // of the typing
 	}
-	if a.Call.Silent { // what is unread now
+	if a.Call.Silent { // what it is, and what is unread now
 		if r := m.rooms[id]; r != nil && result.Me != nil {
+			r.info, r.member = result.Room, true
 			r.count(result.Head, *result.Me)
 		}
-		return nil
+		return m.name()
 	}
 	switch {
 	case result.Me != nil || m.rooms[id] != nil:

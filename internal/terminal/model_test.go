@@ -339,6 +339,45 @@ func TestARoomIsReadOnlyWhereItIsSeen(t *testing.T) {
 	}
 }
 
+// A direct room that was left comes back with its next event, which does not say what room it is.
+func TestAHiddenRoomComesBack(t *testing.T) {
+	w := &world{}
+	w.add("alice", protocol.RoomCreated, protocol.RoomCreatedData{})
+	m := chatting(w)
+	event := w.say("bob", "are you there?")
+	event.Room = "r_9"
+	asked := only[Call](m.Update(Logged{event}))
+	if len(asked) != 1 || asked[0].Method != protocol.RoomGet {
+		t.Fatalf("asked %+v", asked)
+	}
+	info := protocol.Room{ID: "r_9", Kind: protocol.Direct, Settings: protocol.DefaultSettings()}
+	named := only[Call](m.Update(Answer{Call: asked[0], Result: protocol.RoomGetResult{Room: info, Me: &protocol.Me{Unread: 1}, Head: event.Seq}}))
+	if len(named) != 1 || named[0].Method != protocol.MemberList {
+		t.Fatalf("then asked %+v", named)
+	}
+	m.Update(Answer{Call: named[0], Result: protocol.MemberListResult{Members: []protocol.Member{{User: "alice"}, {User: "bob"}}}})
+	if r := m.rooms["r_9"]; r.title() != "bob" || r.unread != 1 || !strings.Contains(m.View().Text, "bob") {
+		t.Errorf("%s with %d unread", r.title(), r.unread)
+	}
+}
+
+// Until another room is there, what is written is not sent to the one that is left.
+func TestNothingIsSentOnTheWayToAnotherRoom(t *testing.T) {
+	w := &world{}
+	w.add("alice", protocol.RoomCreated, protocol.RoomCreatedData{})
+	m := chatting(w)
+	asked := only[Call](press(m, "/new direct bob", "enter"))
+	if sent := only[Send](press(m, "only for bob", "enter")); len(asked) != 1 || len(sent) != 0 {
+		t.Fatalf("asked %+v, sent %+v", asked, sent)
+	}
+	info := protocol.Room{ID: "r_9", Kind: protocol.Direct, Settings: protocol.DefaultSettings()}
+	m.Update(Answer{Call: asked[0], Result: protocol.RoomCreateResult{Room: info}})
+	sent := only[Send](press(m, "for bob", "enter"))
+	if len(sent) != 1 || sent[0].Message.Room != "r_9" {
+		t.Fatalf("sent %+v", sent)
+	}
+}
+
 func TestDraftsStayWithTheirRooms(t *testing.T) {
 	w := &world{}
 	w.add("alice", protocol.RoomCreated, protocol.RoomCreatedData{})

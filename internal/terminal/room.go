@@ -17,6 +17,7 @@ type room struct {
 	member bool
 	me     protocol.Me
 	peer   string // the other one of a direct room, once known
+	asked  bool   // what it is was asked for
 
 	counted  protocol.Seq // unread and mentions count the events up to here
 	unread   uint64
