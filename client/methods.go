@@ -79,6 +79,16 @@ func (u Users) Search(ctx context.Context, p protocol.UserSearchParams) ([]proto
 	return r.Users, err
 }
 
+// Export reads a page of what the deployment keeps of a user; for a back end.
+func (u Users) Export(ctx context.Context, p protocol.UserExportParams) (protocol.UserExportResult, error) {
+	return ask[protocol.UserExportResult](ctx, u.c, protocol.UserExport, p)
+}
+
+// Erase takes away what the deployment keeps of a user, for good; for a back end.
+func (u Users) Erase(ctx context.Context, p protocol.UserEraseParams) error {
+	return u.c.Call(ctx, protocol.UserErase, p, nil)
+}
+
 // Receipts are how far members have got.
 type Receipts struct{ c Caller }
 

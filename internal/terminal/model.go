@@ -290,20 +290,11 @@ func (m *Model) logged(e protocol.Event) []Effect {
 			m.added(d.Room)
 		}
 	}
-	do := append(m.know(r), m.name()...)
+	do := append(r.know(), m.name()...)
 	if m.open == "" {
 		do = append(do, m.show(e.Room)...)
 	}
 	return do
-}
-
-// know asks what a room is of which only events have come: a direct room that was hidden comes back so.
-func (m *Model) know(r *room) []Effect {
-	if r.info.Kind != "" || r.asked {
-		return nil
-	}
-	r.asked = true
-	return []Effect{Call{Method: protocol.RoomGet, Params: protocol.RoomParams{Room: r.info.ID}, Silent: true}}
 }
 
 // added takes a room that the user has become a member of.

@@ -73,6 +73,15 @@ func (r *room) list(e protocol.InboxEntry) {
 	r.count(e.Head, e.Me)
 }
 
+// know asks what the room is of which only events have come: a direct room that was hidden comes back so.
+func (r *room) know() []Effect {
+	if r.info.Kind != "" || r.asked {
+		return nil
+	}
+	r.asked = true
+	return []Effect{Call{Method: protocol.RoomGet, Params: protocol.RoomParams{Room: r.info.ID}, Silent: true}}
+}
+
 // count takes what the server has counted at a head.
 func (r *room) count(head protocol.Seq, me protocol.Me) {
 	r.me = me
