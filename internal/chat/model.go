@@ -45,7 +45,7 @@ type Head struct {
 // Membership is what a user is to a room.
 type Membership uint8
 
-// The memberships. A row stays as a tombstone when a member goes.
+// The memberships. A row stays as a tombstone when a member goes, for longer than a token of room.list is honoured; a ban stays.
 const (
 	NotMember Membership = iota // there is no row, or an unbanned one
 	IsMember

@@ -6,5 +6,5 @@
 // due again a little later. Nothing but the sharing rests on it: the store prunes under the lock of the room's head, and a batch that another node was
 // quicker with does nothing.
 //
-// The log comes first: a transaction takes a few hundred events, and then the sweep waits for as long as it took.
+// The log comes first: a transaction takes a hundred events, and then the sweep waits for as long as it took.
 package retention

@@ -16,7 +16,7 @@ import (
 var _ retention.Source = (*Store)(nil)
 
 const (
-	maxPruned    = 200                 // events, or rows, of one transaction
+	maxPruned    = 100                 // events, or rows, of one transaction
 	claimFor     = 10 * time.Minute    // for which a room that is being pruned is nobody else's
 	pruneEvery   = time.Hour           // a room in which something expires all the time is looked at no more often
 	behindFor    = time.Minute         // until a room is looked at again of which the relay has not applied what is to go
@@ -164,12 +164,21 @@ type expired struct {
 // Prune implements retention.Source. What is to go is read before the transaction, since nobody else changes it, and under the lock of the room's head only
 // the room's own row is looked at again.
 func (s *pruner) Prune(ctx context.Context, room string) (retention.Batch, error) {
-	p := &pruning{now: protocol.At(s.now())}
-	if err := s.read(ctx, func(t tx) error { return p.read(ctx, t, room) }); err != nil {
+	p, err := s.plan(ctx, room)
+	if err != nil {
 		return retention.Batch{}, err
 	}
-	var batch retention.Batch
-	err := s.write(ctx, func(t tx) error {
+	return s.carryOut(ctx, p)
+}
+
+func (s *pruner) plan(ctx context.Context, room string) (*pruning, error) {
+	p := &pruning{now: protocol.At(s.now())}
+	return p, s.read(ctx, func(t tx) error { return p.read(ctx, t, room) })
+}
+
+func (s *pruner) carryOut(ctx context.Context, p *pruning) (batch retention.Batch, err error) {
+	room := p.room.ID
+	err = s.write(ctx, func(t tx) error {
 		batch = retention.Batch{More: true}
 		if err := s.engine.heads(ctx, t, waiting, []string{room}, func(scan) error { return nil }); err != nil {
 			return err

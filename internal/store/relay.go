@@ -77,7 +77,17 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 	if err != nil {
 		return 0, err
 	}
-	err = s.write(ctx, func(t tx) error {
+	if err := s.applyPrepared(ctx, spans, documents); err != nil {
+		return 0, err
+	}
+	for _, span := range spans {
+		events += int(span.UpTo - span.After)
+	}
+	return events, nil
+}
+
+func (s *Store) applyPrepared(ctx context.Context, spans []relay.Span, documents []document) error {
+	return s.write(ctx, func(t tx) error {
 		if err := s.index(ctx, t, documents); err != nil {
 			return err
 		}
@@ -88,20 +98,13 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 				return relay.ErrOvertaken
 			}
 		}
-		return s.stillKept(ctx, t, spans, documents)
+		return stillKept(ctx, t, spans, documents)
 	})
-	if err != nil {
-		return 0, err
-	}
-	for _, span := range spans {
-		events += int(span.UpTo - span.After)
-	}
-	return events, nil
 }
 
 // stillKept refuses what was read of messages that were pruned since, so that no word of them gets back into the index. The heads of the rooms are locked by
 // now: what is to be pruned next will find the words.
-func (s *Store) stillKept(ctx context.Context, t tx, spans []relay.Span, documents []document) error {
+func stillKept(ctx context.Context, t tx, spans []relay.Span, documents []document) error {
 	rooms := make([]string, len(spans))
 	for i, span := range spans {
 		rooms[i] = span.Room
