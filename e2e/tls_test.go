@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -110,7 +111,9 @@ func TestUnixSocket(t *testing.T) {
 	s.kill()
 	s.restart()
 	t.Cleanup(s.kill)
-	dial := &http.Client{Transport: &http.Transport{Dial: func(_, _ string) (net.Conn, error) { return net.Dial("unix", path) }, DisableKeepAlives: true}}
+	dial := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
 	c, err := s.openAt("ws://localhost", &websocket.DialOptions{HTTPClient: dial})
 	if err != nil {
 		t.Fatal(err)
