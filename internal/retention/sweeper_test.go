@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeSource is a store of rooms with so many batches to prune. Only Run's goroutine calls it; a test looks while that one waits.
+// fakeSource is a store of rooms with so many batches to prune.
 type fakeSource struct {
-	took    time.Duration // by a transaction
+	took time.Duration // by a transaction
+
+	mu      sync.Mutex
 	batches map[string]int
 	broken  string // a room that cannot be pruned
 	away    error  // answered by every call
@@ -31,6 +34,8 @@ type fakeSource struct {
 }
 
 func (f *fakeSource) Claim(_ context.Context, limit int) ([]string, int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.calls++
 	rooms := slices.Sorted(maps.Keys(f.batches))
 	due := len(rooms)
@@ -46,6 +51,8 @@ func (f *fakeSource) Claim(_ context.Context, limit int) ([]string, int, error) 
 
 func (f *fakeSource) Prune(_ context.Context, room string) (Batch, error) {
 	time.Sleep(f.took)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if room == f.broken {
 		return Batch{}, errors.New("no JSON")
 	}
@@ -57,8 +64,17 @@ func (f *fakeSource) Prune(_ context.Context, room string) (Batch, error) {
 
 func (f *fakeSource) Forget(context.Context) (int, error) {
 	time.Sleep(f.took)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.tombs--
 	return max(f.tombs+1, 0), f.away
+}
+
+// look reads or changes the fake in the middle of a test.
+func (f *fakeSource) look(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn()
 }
 
 // run runs a test of a sweeper in a bubble.
@@ -92,9 +108,11 @@ func TestDoesAllThatIsDueAndRestsInBetween(t *testing.T) {
 		if st.Pruned != 600 || st.Failures != 0 || st.Due != 0 {
 			t.Errorf("stats: %+v", st)
 		}
-		if f.calls != 2 {
-			t.Errorf("%d sweeps", f.calls)
-		}
+		f.look(func() {
+			if f.calls != 2 {
+				t.Errorf("%d sweeps", f.calls)
+			}
+		})
 		if took := 6*2*f.took + 2*2*f.took; st.Swept.Before(began.Add(took)) {
 			t.Errorf("done after %v: the log had no time in between", st.Swept.Sub(began))
 		}
@@ -108,9 +126,11 @@ func TestManyRooms(t *testing.T) {
 	}
 	run(t, f, func(s *Sweeper, _ *bytes.Buffer) {
 		time.Sleep(time.Second)
-		if len(f.batches) > 0 || s.Stats().Pruned != 100*(3*maxRooms+1) {
-			t.Errorf("%d rooms are left: %+v", len(f.batches), s.Stats())
-		}
+		f.look(func() {
+			if len(f.batches) > 0 || s.Stats().Pruned != 100*(3*maxRooms+1) {
+				t.Errorf("%d rooms are left: %+v", len(f.batches), s.Stats())
+			}
+		})
 	})
 }
 
@@ -135,7 +155,7 @@ func TestGoesOnWhenTheStoreIsBack(t *testing.T) {
 		if st := s.Stats(); st.Pruned != 0 || !st.Swept.IsZero() || strings.Count(logged.String(), "cannot go on") != 1 {
 			t.Errorf("without a store: %+v\n%s", st, logged)
 		}
-		f.away = nil
+		f.look(func() { f.away = nil })
 		time.Sleep(2 * tick)
 		synctest.Wait()
 		if st := s.Stats(); st.Pruned != 100 || !strings.Contains(logged.String(), "goes on") {
