@@ -219,7 +219,9 @@ func TestOutboxStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told sync.Map
-		o.Handler.Sent = func(q client.Queued, r protocol.MessageSendResult, err error) { told.Store(q.Message.Text, fmt.Sprint(r.Seq, " ", err)) }
+		o.Handler.Sent = func(q client.Queued, r protocol.MessageSendResult, err error) {
+			told.Store(q.Message.Text, fmt.Sprint(r.Seq, " ", err))
+		}
 		f.down = false
 		c, err = client.Connect(t.Context(), o)
 		if err != nil {
