@@ -116,7 +116,7 @@ func (s *server) caller(user string) *caller {
 }
 
 // ask makes an HTTP call and returns the status and the body as they are.
-func (c *caller) ask(t *testing.T, s *server, method string, params any) (status int, body []byte) {
+func (c *caller) ask(t testing.TB, s *server, method string, params any) (status int, body []byte) {
 	t.Helper()
 	text, err := json.Marshal(params)
 	if err != nil {
