@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
@@ -133,4 +134,33 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// BenchmarkLeave is the end of one session of a room from which all of so many go: it is looked for in the room's list.
+func BenchmarkLeave(b *testing.B) {
+	for _, sessions := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
+			p := newPlaces(1)
+			h := delivery.New(delivery.Options{Source: p, Node: "bench"})
+			h.Start(context.Background())
+			b.Cleanup(h.Stop)
+			for b.Loop() {
+				b.StopTimer()
+				var all []*delivery.Follower
+				for i := range sessions {
+					f, err := h.Enter(context.Background(), &delivery.Entry{Sink: &hollow{fmt.Sprint("u", i)}, All: true, Ready: func() {}})
+					if err != nil {
+						b.Fatal(err)
+					}
+					all = append(all, f)
+				}
+				rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+				b.StartTimer()
+				for _, f := range all {
+					f.Close()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*sessions), "ns/session")
+		})
+	}
 }
