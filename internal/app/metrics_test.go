@@ -5,12 +5,19 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parley-im/parley/internal/api"
 	"github.com/parley-im/parley/internal/config"
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/store"
+	"github.com/parley-im/parley/protocol"
 )
 
 var update = flag.Bool("update", false, "write the list of metrics in docs/monitoring.md anew")
@@ -64,5 +71,41 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	case written != list.String():
 		t.Errorf("the list in %s is not that of the metrics: run `go test ./internal/app -run TestMetricsAreDocumented -update` (-page +metrics):\n%s", page, cmp.Diff(written, list.String()))
+	}
+}
+
+// No page speaks of a metric that there is not.
+func TestPagesNameMetricsThatThereAre(t *testing.T) {
+	known := map[string]bool{}
+	for _, m := range newApp(t).metrics.listed {
+		known[m.name], known[m.name+"_bucket"] = true, true
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("there are %d pages, %v", len(pages), err)
+	}
+	for _, page := range append(pages, "../../README.md", "../../CHANGELOG.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\bparley_[a-z_]+[a-z]\b`).FindAllString(string(text), -1) {
+			if !known[name] {
+				t.Errorf("%s speaks of %s", page, name)
+			}
+		}
+	}
+}
+
+// What is observed for each transaction, fan-out and call leaves nothing to be collected.
+func TestObservingAllocatesNothing(t *testing.T) {
+	m := newMetrics("test")
+	n := testing.AllocsPerRun(1000, func() {
+		m.committed(store.Transaction{Items: 3, Waited: time.Millisecond, Took: time.Millisecond})
+		m.offered(delivery.FanOut{Origin: delivery.OfCommit, Took: time.Millisecond})
+		m.calls.answered(api.Answer{Method: protocol.MessageSend, Took: time.Millisecond})
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
