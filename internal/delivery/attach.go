@@ -283,7 +283,7 @@ func (a admission) letIn(w *want) letting {
 	}
 	member := w.place.JoinedSeq != 0
 	r.live = w.place.Kind == protocol.Live
-	r.setSample(w.place.SamplePerS, w.place.Head)
+	a.hub.rooms.paces.setSample(r, w.place.SamplePerS, w.place.Head)
 	switch in := f.in(r); {
 	case !in:
 		r.add(f.index, member)
@@ -398,7 +398,7 @@ func (a admission) reconsider(w *want, p chat.Place, rejoined bool) {
 	r, f := w.room, a.f
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.setSample(p.SamplePerS, p.Head)
+	a.hub.rooms.paces.setSample(r, p.SamplePerS, p.Head)
 	if f.behindIn(r) != &w.lag {
 		return // the fold knows better
 	}

@@ -163,7 +163,7 @@ func (f *Follower) stepIn(r *room) step {
 		return step{lag: l, announce: true}
 	}
 	missed := max(l.pos, l.known+1) // what was missed up to known has been judged when it was let in
-	s := r.sampled()
+	s := h.rooms.paces.sampler(r)
 	switch {
 	case r.fanning(): // it is live once those are that have been offered what is on its way
 		r.more.ahead = append(r.more.ahead, f.index)
@@ -248,7 +248,7 @@ func (c catchUp) replayBatch(r *room, s step, b *Batch, of []*entry) (fits, on b
 	if f.behindIn(r) != s.lag || s.lag.pos != of[0].seq || r.erasures != s.erasures || r.fanning() {
 		return true, false // out of the room, or read anew
 	}
-	if sampler := r.sampled(); sampler != nil && len(of) > s.lag.replayable(sampler, h.now()) {
+	if sampler := h.rooms.paces.sampler(r); sampler != nil && len(of) > s.lag.replayable(sampler, h.now()) {
 		return true, false // the room has been pushed too much meanwhile
 	}
 	if !f.sink.Offer(b) {

@@ -40,7 +40,7 @@ func (h *Hub) work() {
 
 func (p *pass) over(r *room) {
 	p.room = r
-	if pace := r.pace.Load(); pace != nil {
+	if pace := p.hub.rooms.paces.of(r); pace != nil {
 		pace.urgent.Store(false) // before what has arrived is taken: what comes after is urgent again
 	}
 	arrived := r.take()
@@ -178,7 +178,7 @@ func (p *pass) out(e *entry) {
 	}
 	if e.sample != nil {
 		p.flush() // what came before is under the old setting
-		r.setSample(*e.sample, e.seq)
+		p.hub.rooms.paces.setSample(r, *e.sample, e.seq)
 	}
 	if e.change != nil {
 		r.changed = e.seq
@@ -211,7 +211,7 @@ func (p *pass) flush() {
 	h.counters.events.Add(uint64(len(p.run)))
 	if r.size() > 0 {
 		began, run, events := h.now(), p.run, len(p.run)
-		if s := r.sampled(); s != nil {
+		if s := h.rooms.paces.sampler(r); s != nil {
 			run, events = s.choose(r.id, run, began)
 			h.counters.skipped.Add(uint64(len(p.run) - events))
 		}
@@ -220,7 +220,7 @@ func (p *pass) flush() {
 			p.everyone(func(f *Follower) { p.offer(f, b, &s) })
 			return true
 		})
-		if pace := r.pace.Load(); pace != nil {
+		if pace := h.rooms.paces.of(r); pace != nil {
 			pace.last = h.now()
 			if pace.gather > 0 && len(p.run) > 1 {
 				h.counters.gathered.Add(1)
@@ -305,14 +305,14 @@ func (p *pass) finish(before protocol.Seq) {
 		if r.hole() && !m.filling {
 			m.filling = true
 			wait := patience
-			if pace := r.pace.Load(); pace != nil {
+			if pace := h.rooms.paces.of(r); pace != nil {
 				wait += pace.every() // what came early may have to wait for its predecessors so long
 			}
 			h.fillAfter(r, wait)
 		}
 	}
 	r.settle()
-	r.adjust()
+	h.rooms.paces.adjust(r)
 }
 
 // fillAfter reads the room's hole from the Source unless it closes by itself before.

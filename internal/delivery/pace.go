@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -24,6 +25,32 @@ type pace struct {
 	urgent  atomic.Bool   // something has arrived that is not to wait: a removal or a deletion that is about to be answered
 }
 
+// paces are those of the rooms that have one: beside the rooms, most of which have none and pay nothing for it. A room's pace is opened and dropped under
+// its lock.
+type paces struct {
+	rooms sync.Map // *room to *pace
+}
+
+// of is the room's pace; nil: its worker comes at once.
+func (t *paces) of(r *room) *pace {
+	if p, ok := t.rooms.Load(r); ok {
+		return p.(*pace)
+	}
+	return nil
+}
+
+// open is the room's pace, made if it has none.
+func (t *paces) open(r *room) *pace {
+	p := t.of(r)
+	if p == nil {
+		p = &pace{}
+		t.rooms.Store(r, p)
+	}
+	return p
+}
+
+func (t *paces) drop(r *room) { t.rooms.Delete(r) }
+
 // gatherFor is how long the events of a room with so many sessions here gather.
 func gatherFor(sessions int) time.Duration {
 	if sessions < crowd {
@@ -45,7 +72,7 @@ func (p *pace) due(now time.Time, urgent bool) time.Time {
 
 // putOff reports whether the room is to be left alone for now. Then it comes back into the queue by itself. Called by the room's worker.
 func (h *Hub) putOff(r *room) bool {
-	p := r.pace.Load()
+	p := h.rooms.paces.of(r)
 	if p == nil {
 		return false
 	}
@@ -75,7 +102,7 @@ func (h *Hub) putOff(r *room) bool {
 
 // hurry has what has arrived in a room dealt with soon. It never blocks.
 func (h *Hub) hurry(r *room) {
-	p := r.pace.Load()
+	p := h.rooms.paces.of(r)
 	if p == nil || p.urgent.Swap(true) {
 		return
 	}
@@ -86,25 +113,15 @@ func (h *Hub) hurry(r *room) {
 
 // The methods below are called with r.mu held.
 
-// paced is the room's pace, made if it has none.
-func (r *room) paced() *pace {
-	p := r.pace.Load()
-	if p == nil {
-		p = &pace{}
-		r.pace.Store(p)
-	}
-	return p
-}
-
 // adjust gives a room the pace that its size asks for. Called by the room's worker, at the end of its work.
-func (r *room) adjust() {
+func (t *paces) adjust(r *room) {
 	gather := gatherFor(r.size())
-	p := r.pace.Load()
+	p := t.of(r)
 	switch {
 	case p == nil && gather == 0:
 	case gather == 0 && !r.live:
-		r.pace.Store(nil)
+		t.drop(r)
 	default:
-		r.paced().gather = gather
+		t.open(r).gather = gather
 	}
 }

@@ -232,6 +232,7 @@ func (p *position) unbind(ctx context.Context, rooms []*room) error {
 		if r.size() == 0 && !r.fanning() {
 			h.rooms.remove(r)
 			h.recent.drop(r)
+			h.rooms.paces.drop(r)
 			r.dead = true
 			r.release(math.MaxUint64)
 		} else {

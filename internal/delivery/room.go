@@ -21,7 +21,6 @@ type room struct {
 	chain uint32 // the next room of its bucket in the table; under the lock of the table's shard
 
 	arrivals atomic.Pointer[arrival] // newest first, ending in nil; nil: nobody works on the room; see arrive
-	pace     atomic.Pointer[pace]    // nil: the worker comes at once; set under mu
 
 	mu        sync.Mutex   // rank 1
 	next      protocol.Seq // the seq that goes out next; 0: not placed yet
@@ -305,6 +304,7 @@ func without(list []uint32, i uint32) ([]uint32, bool) {
 // bucket are chained through themselves.
 type rooms struct {
 	slab   slab[room]
+	paces  paces
 	seed   maphash.Seed
 	shards [64]roomShard
 }

@@ -151,18 +151,18 @@ func stretchOf(run []*entry) stretch {
 
 // The methods below are called with r.mu held.
 
-// sampled is the room's sampler, nil for a room that is not sampled.
-func (r *room) sampled() *sampler {
-	if p := r.pace.Load(); p != nil && p.sampler.most > 0 {
+// sampler is the room's, nil for a room that is not sampled.
+func (t *paces) sampler(r *room) *sampler {
+	if p := t.of(r); p != nil && p.sampler.most > 0 {
 		return &p.sampler
 	}
 	return nil
 }
 
 // setSample takes the room's setting as of an event. It has no meaning but in a live room.
-func (r *room) setSample(most int64, asOf protocol.Seq) {
+func (t *paces) setSample(r *room, most int64, asOf protocol.Seq) {
 	if r.live {
-		r.paced().sampler.set(most, asOf)
+		t.open(r).sampler.set(most, asOf)
 	}
 }
 
@@ -174,7 +174,7 @@ func (l *lag) replayable(s *sampler, now time.Time) int { return s.free(now) - l
 
 // reach ends a session's lag at the room's next: it is live, or on probation.
 func (f *Follower) reach(r *room, l *lag) {
-	s := r.sampled()
+	s := f.hub.rooms.paces.sampler(r)
 	if s == nil || l.replayed == 0 {
 		f.goLive(r)
 		return
@@ -191,7 +191,7 @@ func (p *pass) serveProbation(f *Follower, l *lag, b *Batch, s *stretch) bool {
 		return false
 	}
 	switch {
-	case p.room.sampled() == nil || !p.hub.now().Before(l.probation):
+	case p.hub.rooms.paces.sampler(p.room) == nil || !p.hub.now().Before(l.probation):
 		f.goLive(p.room)
 	case s.events > l.left:
 		if s.without == nil {
