@@ -20,12 +20,13 @@ import (
 
 // benchCommand drives a running server, one command for each scenario.
 type benchCommand struct {
-	Rooms   roomsCommand   `cmd:"" help:"Many small rooms in which everybody talks."`
-	Fanout  fanoutCommand  `cmd:"" help:"One room with many members."`
-	Idle    idleCommand    `cmd:"" help:"Many sessions that only stay."`
-	Storm   stormCommand   `cmd:"" help:"All sessions are cut off at once while others talk, and resume."`
-	Live    liveCommand    `cmd:"" help:"One live room with many watchers, few of whom comment."`
-	Durable durableCommand `cmd:"" help:"Messages are sent and acknowledged, and nobody listens."`
+	Rooms   roomsCommand       `cmd:"" help:"Many small rooms in which everybody talks."`
+	Fanout  fanoutCommand      `cmd:"" help:"One room with many members."`
+	Idle    idleCommand        `cmd:"" help:"Many sessions that only stay."`
+	Storm   stormCommand       `cmd:"" help:"All sessions are cut off at once while others talk, and resume."`
+	Live    liveCommand        `cmd:"" help:"One live room with many watchers, few of whom comment."`
+	Search  searchBenchCommand `cmd:"" help:"Rooms full of messages in which some search, while others talk."`
+	Durable durableCommand     `cmd:"" help:"Messages are sent and acknowledged, and nobody listens."`
 }
 
 // benchFlags are those of every scenario.
@@ -143,6 +144,18 @@ type liveCommand struct {
 // Run is called by the parser.
 func (c *liveCommand) Run(ctx context.Context) error {
 	return c.run(ctx, bench.Config{Scenario: bench.Live, Users: c.Watchers, Comments: c.Comments, SamplePerS: c.Sample, ServerPID: c.ServerPID})
+}
+
+type searchBenchCommand struct {
+	benchFlags
+	Messages int `help:"Messages that there are to be found." default:"200000"`
+	Rooms    int `help:"Rooms in which they are." default:"100"`
+	Rate     int `help:"Messages sent each second while some search." default:"100"`
+}
+
+// Run is called by the parser.
+func (c *searchBenchCommand) Run(ctx context.Context) error {
+	return c.run(ctx, bench.Config{Scenario: bench.Search, Messages: c.Messages, Rooms: c.Rooms, Comments: c.Rate})
 }
 
 type durableCommand struct {

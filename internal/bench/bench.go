@@ -32,6 +32,7 @@ const (
 	Idle    Scenario = "idle"    // many sessions that only stay
 	Storm   Scenario = "storm"   // all sessions are cut at once, while others talk
 	Live    Scenario = "live"    // one live room with many watchers, few of whom comment
+	Search  Scenario = "search"  // rooms full of messages in which some search, while others talk
 	Durable Scenario = "durable" // messages are sent and acknowledged, and nobody listens
 )
 
@@ -43,6 +44,7 @@ func Scenarios() map[Scenario]string {
 		Idle:    "many sessions that only stay",
 		Storm:   "all sessions are cut off at once while others talk, and resume",
 		Live:    "one live room with many watchers, few of whom comment",
+		Search:  "rooms full of messages in which some search, while others talk",
 		Durable: "messages are sent and acknowledged, and nobody listens",
 	}
 }
@@ -66,8 +68,10 @@ type Config struct {
 	// Inflight is how many messages are sent and not answered at a time, over all users: 512 in rooms, 1,024 in durable, 32 in storm; in fanout how many
 	// are not delivered to everyone yet: 64.
 	Inflight int
-	// Comments are sent each second in live; 0: 100.
+	// Comments are sent each second in live, and messages in search while some search; 0: 100.
 	Comments int
+	// Messages are how many there are to be found in search (200,000), and Rooms in how many rooms (100).
+	Messages, Rooms int
 	// SamplePerS is settings.sample_per_s of the room in live; 0: every event is pushed.
 	SamplePerS int64
 	// ServerPID is the server's process, where it runs on the same machine and what it uses is to be told: in live.
@@ -89,7 +93,7 @@ type Config struct {
 
 // withDefaults fills in what was left out, and says what cannot be.
 func (c Config) withDefaults() (Config, error) {
-	users := map[Scenario]int{Rooms: 1000, Fanout: 1000, Idle: 15000, Storm: 2000, Live: 10000, Durable: 256}
+	users := map[Scenario]int{Rooms: 1000, Fanout: 1000, Idle: 15000, Storm: 2000, Live: 10000, Search: searchPeople, Durable: 256}
 	if _, ok := users[c.Scenario]; !ok {
 		return c, fmt.Errorf("bench: there is no scenario %q: it is one of %s", c.Scenario, strings.Join(scenarioNames(), ", "))
 	}
@@ -108,13 +112,14 @@ func (c Config) withDefaults() (Config, error) {
 	c.RoomsEach = cmp.Or(c.RoomsEach, each)
 	c.Inflight = cmp.Or(c.Inflight, inflight[c.Scenario])
 	c.Comments = cmp.Or(c.Comments, 100)
+	c.Messages, c.Rooms = cmp.Or(c.Messages, 200_000), cmp.Or(c.Rooms, 100)
 	c.TextBytes = max(cmp.Or(c.TextBytes, 64), stampBytes)
 	switch {
 	case c.URL == "":
 		return c, fmt.Errorf("bench: the URL of the server is missing")
 	case c.Sign == nil:
 		return c, fmt.Errorf("bench: there is nothing to sign tokens with")
-	case c.Users < 0 || c.RoomSize < 0 || c.RoomsEach < 0 || c.Inflight < 0 || c.Comments < 0 || c.SamplePerS < 0 || c.Duration < 0 || c.TextBytes > 4096:
+	case c.Users < 0 || c.RoomSize < 0 || c.RoomsEach < 0 || c.Inflight < 0 || c.Comments < 0 || c.Messages < 0 || c.Rooms < 0 || c.SamplePerS < 0 || c.Duration < 0 || c.TextBytes > 4096:
 		return c, fmt.Errorf("bench: a number is out of range: users, sizes and times are positive, texts at most 4,096 bytes")
 	case c.RoomSize > 200 && c.Scenario != Fanout:
 		return c, fmt.Errorf("bench: rooms of %d members are for fanout; here 200 are the most", c.RoomSize)
@@ -141,8 +146,11 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err := allowConnections(c.Users + speakers(c)); err != nil {
 		return Report{}, err
 	}
-	if c.Scenario == Live {
+	switch c.Scenario {
+	case Live:
 		return runLive(ctx, c)
+	case Search:
+		return runSearch(ctx, c)
 	}
 	r := newRun(c)
 	defer r.close()

@@ -53,8 +53,9 @@ type Report struct {
 
 // Special is what only one scenario tells.
 type Special struct {
-	Storm *Recovery   `json:"storm,omitzero"`
-	Live  *LiveReport `json:"live,omitzero"`
+	Storm  *Recovery     `json:"storm,omitzero"`
+	Live   *LiveReport   `json:"live,omitzero"`
+	Search *SearchReport `json:"search,omitzero"`
 }
 
 // Recovery is how sessions came back after a storm cut them.
@@ -148,6 +149,9 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	if r.Live != nil {
 		r.Live.lines(line)
+	}
+	if r.Search != nil {
+		r.Search.lines(line)
 	}
 	if r.Delayed > 0 {
 		line("sent again", "%s times after a refusal for now", number(r.Delayed))
