@@ -60,7 +60,7 @@ func (a *App) listen() error {
 		public = a.proxies.Listen(public, a.log)
 	}
 	a.public = &listener{public, &http.Server{
-		Handler:           a.gateway.Public(a.api.Handler(a.gateway, web.Handler())),
+		Handler:           a.publicHandler(),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(complaints{a.log}, "", 0),
 	}}
@@ -74,8 +74,17 @@ func (a *App) listen() error {
 	if err != nil {
 		return fmt.Errorf("listen for operators: %w", err)
 	}
-	a.admin = &listener{admin, &http.Server{Handler: a.adminHandler(), ReadHeaderTimeout: 5 * time.Second}}
+	a.admin = &listener{admin, &http.Server{Handler: knowsHost(a.adminHandler()), ReadHeaderTimeout: 5 * time.Second}}
 	return nil
+}
+
+// publicHandler serves clients. In development mode it signs tokens for whoever asks, and so looks twice at who does.
+func (a *App) publicHandler() http.Handler {
+	public := a.gateway.Public(a.api.Handler(a.gateway, web.Handler()))
+	if a.cfg.Dev {
+		public = knowsHost(public)
+	}
+	return public
 }
 
 // listenAt listens at HOST:PORT, or at a unix socket that its owner and group may use. It goes when the listener is closed.
