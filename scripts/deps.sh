@@ -26,6 +26,8 @@ has_postgres() {
   return 1
 }
 
+has_redis() { command -v redis-server >/dev/null; }
+
 has_chromium() { command -v chromium >/dev/null; }
 
 has_node() {
@@ -39,6 +41,7 @@ readonly programs=(
   "go||Go, of the version that go.mod names"
   "cc|gcc libc6-dev|a C compiler: the race detector needs one"
   "postgres|postgresql|PostgreSQL $postgres_least or later, the server's own programs (initdb, postgres)"
+  "redis|redis-server|Redis 7: a server of their own is started by the tests of its adapters"
   "chromium|chromium|Chromium: the browser tests drive it"
   "node|nodejs npm|Node $node_least or later, with npm"
 )
@@ -59,6 +62,16 @@ keep_clusters_away() {
   echo 'create_main_cluster = false' >"$settings"
 }
 
+# keep_services_away has Debian install services without starting them, until the script ends: the tests start their own. Where somebody else has a say in
+# that already, it stays.
+keep_services_away() {
+  local policy=/usr/sbin/policy-rc.d
+  [[ -e "$policy" ]] && return
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  trap "rm -f $policy" EXIT
+}
+
 # install asks Debian for the packages of the entries given, one by one, so that one that is not to be had costs no other.
 install() {
   local entry packages
@@ -67,6 +80,7 @@ install() {
   for entry in "$@"; do
     IFS='|' read -r _ packages _ <<<"$entry"
     [[ "$packages" == postgresql ]] && keep_clusters_away
+    [[ "$packages" == redis-server ]] && keep_services_away
     # shellcheck disable=SC2086 # a list of packages
     [[ -z "$packages" ]] || apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $packages ||
       echo "deps: apt-get could not install: $packages" >&2

@@ -19,6 +19,7 @@ import (
 	"github.com/parley-im/parley/internal/broker"
 	"github.com/parley-im/parley/internal/broker/memory"
 	"github.com/parley-im/parley/internal/broker/nats"
+	"github.com/parley-im/parley/internal/broker/redis"
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
@@ -181,9 +182,15 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 		Sessions: a.checkSessions, Hidden: a.seen.Hidden, Observe: a.metrics.offered, Tracer: a.traces.tracer(),
 	})
 	var err error
-	if a.cfg.Broker == "" {
+	switch scheme, _, _ := strings.Cut(a.cfg.Broker, ":"); scheme {
+	case "":
 		a.live = memory.NewBus().Join(node, a.hub)
-	} else if a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub); err != nil {
+	case "redis", "rediss":
+		a.live, err = redis.Open(ctx, redis.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
+	default:
+		a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
+	}
+	if err != nil {
 		return fmt.Errorf("the broker: %w", err)
 	}
 	a.hub.SetLive(a.live)

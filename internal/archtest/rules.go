@@ -56,6 +56,7 @@ var layout = []row{
 	{pkg: "internal/broker/memory", imports: "internal/broker"},
 	{pkg: "internal/state/memory", imports: "internal/state"},
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
+	{pkg: "internal/broker/redis", imports: "internal/broker", libs: "rueidis"},
 	{
 		pkg:     "internal/store",
 		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy",
@@ -127,6 +128,7 @@ var libraries = []library{
 	{"pgx", "github.com/jackc/pgx/v5"},
 	{"prometheus", "github.com/prometheus/client_golang"},
 	{"rapid", "pgregory.net/rapid"},
+	{"rueidis", "github.com/redis/rueidis"},
 	{"sqlite", "modernc.org/sqlite"},
 	{"sync", "golang.org/x/sync"},
 	{"sys", "golang.org/x/sys"},

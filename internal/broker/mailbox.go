@@ -1,12 +1,16 @@
 package broker
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Mailbox is a bounded queue before one goroutine: what an adapter puts between a side that must not wait and a side that may take its time.
 // All methods may be called from any goroutine.
 type Mailbox struct {
 	limit  int
-	handle func(Message)
+	atOnce int // messages that handle takes at most
+	handle func([]Message)
 	lost   func()
 	ended  chan struct{} // closed when the goroutine has ended
 
@@ -25,7 +29,13 @@ const messageCost = 64
 // once for all that were lost since it last did, after the messages that were waiting then. Limit is in bytes of data; each message counts for 64 more.
 // The mailbox must be closed.
 func OpenMailbox(limit int, handle func(Message), lost func()) *Mailbox {
-	m := &Mailbox{limit: limit, handle: handle, lost: lost, ended: make(chan struct{})}
+	return OpenBatchMailbox(limit, 1, func(batch []Message) { handle(batch[0]) }, lost)
+}
+
+// OpenBatchMailbox is as OpenMailbox, with a handle that takes what is waiting: at least one message and at most atOnce, in their order. It does not keep the
+// slice.
+func OpenBatchMailbox(limit, atOnce int, handle func([]Message), lost func()) *Mailbox {
+	m := &Mailbox{limit: limit, atOnce: atOnce, handle: handle, lost: lost, ended: make(chan struct{})}
 	m.changed.L = &m.mu
 	go m.run()
 	return m
@@ -95,11 +105,15 @@ func (m *Mailbox) run() {
 		m.lacking = false
 		m.mu.Unlock()
 
-		for i, message := range batch {
-			m.handle(message)
-			batch[i] = Message{}
+		for part := range slices.Chunk(batch, m.atOnce) {
+			bytes := 0
+			for _, message := range part {
+				bytes += len(message.Data) + messageCost
+			}
+			m.handle(part)
+			clear(part)
 			m.mu.Lock()
-			m.bytes -= len(message.Data) + messageCost
+			m.bytes -= bytes
 			m.mu.Unlock()
 		}
 		if lacking {

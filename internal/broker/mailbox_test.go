@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/parley-im/parley/internal/broker"
 )
 
@@ -101,6 +103,35 @@ func TestMailboxMakesRoom(t *testing.T) {
 			t.Error("there is room for two more")
 		}
 		close(r.gate)
+	})
+}
+
+func TestMailboxInBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches [][]string
+		gate := make(chan struct{})
+		handle := func(batch []broker.Message) {
+			<-gate
+			var texts []string
+			for _, m := range batch {
+				texts = append(texts, string(m.Data))
+			}
+			batches = append(batches, texts)
+		}
+		m := broker.OpenBatchMailbox(1000, 3, handle, func() {})
+		m.Put(text("a"))
+		synctest.Wait()
+		for _, s := range []string{"b", "c", "d", "e"} {
+			m.Put(text(s))
+		}
+		close(gate)
+		m.Close()
+		if diff := cmp.Diff([][]string{{"a"}, {"b", "c", "d"}, {"e"}}, batches); diff != "" {
+			t.Error(diff)
+		}
+		if s := m.Stats(); s.Bytes != 0 {
+			t.Errorf("%d bytes are left", s.Bytes)
+		}
 	})
 }
 

@@ -295,6 +295,8 @@ func TestGoodValues(t *testing.T) {
 		"sqlite":             func(c *config.Config) { c.Store = "sqlite:/var/lib/x.db" },
 		"several postgres":   func(c *config.Config) { c.Store = "postgres://u:p@a:5432,b:5432/db?sslmode=disable" },
 		"nats with TLS":      func(c *config.Config) { c.Broker = "tls://a:4222,nats://token@b:4222" },
+		"redis":              func(c *config.Config) { c.Broker = "redis://u:p@a:6379/3" },
+		"redis with TLS":     func(c *config.Config) { c.Broker = "rediss://a" },
 		"origins":            func(c *config.Config) { c.Origins = []string{"https://a.example:8443", "http://[::1]:5173"} },
 		"no limits":          func(c *config.Config) { c.Limits = config.Limits{FrameBytes: 1024} },
 		"drain at once":      func(c *config.Config) { c.Drain = 0 },
@@ -335,6 +337,9 @@ func TestBadValues(t *testing.T) {
 		"postgres opaque":   {func(c *config.Config) { c.Store = "postgres:db" }, "store"},
 		"broker":            {func(c *config.Config) { c.Broker = "amqp://a" }, "broker"},
 		"one bad broker":    {func(c *config.Config) { c.Broker = "nats://a, nats://b" }, "broker"},
+		"several redis":     {func(c *config.Config) { c.Broker = "redis://a,redis://b" }, "one server"},
+		"redis database":    {func(c *config.Config) { c.Broker = "redis://a/x" }, "number of a database"},
+		"redis nowhere":     {func(c *config.Config) { c.Broker = "redis:a" }, "broker"},
 		"unescaped #":       {func(c *config.Config) { c.Store = "postgres://u:#p@db/parley" }, "percent-encoded"},
 		"unescaped /":       {func(c *config.Config) { c.Store = "postgres://u:1/p@db/parley" }, "percent-encoded"},
 		"node":              {func(c *config.Config) { c.Node = "a b" }, "node"},
@@ -381,6 +386,8 @@ func TestSecretsStayInside(t *testing.T) {
 		{Broker: "nats://u:" + secret + "@a,nats://b,nats://u:" + secret + "@c"},
 		{Broker: "nats://" + secret + "@a"},
 		{Broker: "nats://u:" + secret + ":b@a/%"},
+		{Broker: "redis://" + secret + "@a/x"},
+		{Broker: "redis://:" + secret + "@a/x"},
 		{Broker: "amqp://u:" + secret + "@a"},
 	} {
 		if shown := fmt.Sprint(c.Redacted()); strings.Contains(shown, secret) {

@@ -194,13 +194,36 @@ func checkBroker(broker string) error {
 	if broker == "" {
 		return nil
 	}
+	if isRedis(broker) {
+		return checkRedis(broker)
+	}
 	for server := range strings.SplitSeq(broker, ",") {
 		scheme, _, _ := strings.Cut(server, ":")
 		if scheme != "nats" && scheme != "tls" {
-			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas")
+			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas; or redis://HOST:6379/DB")
 		}
 		if err := checkURL(server); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// isRedis reports whether a URL is of a Redis server.
+func isRedis(s string) bool { return strings.HasPrefix(s, "redis:") || strings.HasPrefix(s, "rediss:") }
+
+// checkRedis checks the URL of a Redis server.
+func checkRedis(s string) error {
+	if err := checkURL(s); err != nil {
+		return err
+	}
+	u, err := parseURL(s)
+	if err != nil || u.Host == "" || u.RawQuery != "" || strings.Contains(s, ",") {
+		return errors.New("must be redis://HOST:6379/DB (rediss:// for TLS), of one server")
+	}
+	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
+		if _, err := strconv.ParseUint(db, 10, 16); err != nil {
+			return errors.New("must be redis://HOST:6379/DB, where DB is the number of a database")
 		}
 	}
 	return nil

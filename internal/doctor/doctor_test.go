@@ -109,20 +109,30 @@ func TestPorts(t *testing.T) {
 }
 
 func TestBroker(t *testing.T) {
-	for greeting, verdict := range map[string]doctor.Verdict{"INFO {}\r\n": doctor.Good, "220 mail": doctor.Warn, "": doctor.Warn} {
+	for _, tt := range []struct {
+		scheme, greeting string
+		verdict          doctor.Verdict
+	}{
+		{"nats", "INFO {}\r\n", doctor.Good},
+		{"nats", "220 mail", doctor.Warn},
+		{"nats", "", doctor.Warn},
+		{"redis", "+PONG\r\n", doctor.Good},
+		{"redis", "-NOAUTH Authentication required.\r\n", doctor.Good},
+		{"redis", "INFO {}\r\n", doctor.Warn},
+	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
 		greeted := make(chan struct{})
 		go func() {
 			defer close(greeted)
 			if conn, err := l.Accept(); err == nil {
-				_, _ = io.WriteString(conn, greeting) // who does not read it is what is tested
+				_, _ = io.WriteString(conn, tt.greeting) // who does not read it is what is tested
 				conn.Close()
 			}
 		}()
 		cfg := newConfig(t)
-		cfg.Broker = "nats://" + l.Addr().String()
-		want(t, cfg, "broker", verdict, l.Addr().String())
+		cfg.Broker = tt.scheme + "://" + l.Addr().String()
+		want(t, cfg, "broker", tt.verdict, l.Addr().String())
 		l.Close()
 		<-greeted
 	}

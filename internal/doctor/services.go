@@ -2,11 +2,13 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,11 +112,15 @@ func engine(ctx context.Context, cfg *config.Config) []Finding {
 		if err != nil {
 			continue // the configuration was checked
 		}
+		port := "4222"
+		if isRedis(u) {
+			port = "6379"
+		}
 		host := u.Host
 		if u.Port() == "" {
-			host = net.JoinHostPort(u.Hostname(), "4222")
+			host = net.JoinHostPort(u.Hostname(), port)
 		}
-		if err := greetNATS(ctx, host); err != nil {
+		if err := greet(ctx, u, host); err != nil {
 			findings = append(findings, Finding{"broker", Warn, fmt.Sprintf("%s: %v", host, err), "without it, what other nodes commit is asked of the store every second"})
 		} else {
 			findings = append(findings, good("broker", "%s answers", host)...)
@@ -123,10 +129,11 @@ func engine(ctx context.Context, cfg *config.Config) []Finding {
 	return findings
 }
 
-// greetNATS waits for the first word of a NATS server, which it says by itself.
-func greetNATS(ctx context.Context, host string) error {
-	dialer := net.Dialer{Timeout: patience}
-	conn, err := dialer.DialContext(ctx, "tcp", host)
+func isRedis(u *url.URL) bool { return u.Scheme == "redis" || u.Scheme == "rediss" }
+
+// greet waits for the first word of a server: NATS says it by itself, Redis when it is asked, be it that it wants a password first.
+func greet(ctx context.Context, u *url.URL, host string) error {
+	conn, err := dial(ctx, u, host)
 	if err != nil {
 		return err
 	}
@@ -134,9 +141,25 @@ func greetNATS(ctx context.Context, host string) error {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	greeting := make([]byte, 5)
-	if _, err := io.ReadFull(conn, greeting); err != nil || string(greeting) != "INFO " {
-		return errors.New("what answers there is no NATS server")
+	engine, words := "NATS", []string{"INFO "}
+	if isRedis(u) {
+		engine, words = "Redis", []string{"+PONG", "-NOAU"}
+		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+			return err
+		}
+	}
+	word := make([]byte, 5)
+	if _, err := io.ReadFull(conn, word); err != nil || !slices.Contains(words, string(word)) {
+		return fmt.Errorf("what answers there is no %s server", engine)
 	}
 	return nil
+}
+
+// dial connects to a server, encrypted where its URL says so from the first byte on.
+func dial(ctx context.Context, u *url.URL, host string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: patience}
+	if u.Scheme == "rediss" {
+		return (&tls.Dialer{NetDialer: dialer}).DialContext(ctx, "tcp", host)
+	}
+	return dialer.DialContext(ctx, "tcp", host)
 }

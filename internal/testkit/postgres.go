@@ -3,20 +3,15 @@
 package testkit
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,8 +30,8 @@ type Postgres struct {
 	as        *syscall.Credential // whom the server runs as; nil: ourselves
 	databases int
 
-	server *os.Process   // nil: it does not run
-	ended  chan struct{} // closed when the process is gone
+	server *os.Process     // nil: it does not run
+	ended  <-chan struct{} // closed when the process is gone
 	log    *tail
 }
 
@@ -48,9 +43,6 @@ const (
 	Fast      = Shutdown(syscall.SIGINT)  // ends transactions and connections, in order
 	Immediate = Shutdown(syscall.SIGQUIT) // like a crash: the next start recovers
 )
-
-// startTimeout is far more than a server on an empty data directory needs.
-const startTimeout = 60 * time.Second
 
 // StartPostgres starts a server and stops it at the end of the test. It commits to the disk, unless the settings, such as "fsync=off", say otherwise.
 // Without PostgreSQL on the machine the test is skipped, or fails where CI is set in the environment.
@@ -178,8 +170,6 @@ func (p *Postgres) Start() {
 	for _, s := range p.settings {
 		args = append(args, "-c", s)
 	}
-	ready, ended := make(chan error, 1), make(chan struct{})
-	p.ended, p.log = ended, &tail{}
 	cmd := exec.Command(filepath.Join(p.bin, "postgres"), args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as, Pdeathsig: syscall.SIGQUIT}
@@ -187,36 +177,8 @@ func (p *Postgres) Start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	tell := func(err error) {
-		select {
-		case ready <- err:
-		default: // Start has its answer
-		}
-	}
-	go func() {
-		defer close(ended)
-		// The signal at our death comes with the death of the thread that started the process, so that this goroutine keeps it until the end.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := cmd.Start(); err != nil {
-			tell(err)
-			return
-		}
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			p.log.add(lines.Text())
-			if strings.Contains(lines.Text(), "ready to accept connections") {
-				tell(nil)
-			}
-		}
-		tell(fmt.Errorf("the server ended: %v", cmd.Wait()))
-	}()
-	select {
-	case err = <-ready:
-	case <-time.After(startTimeout):
-		err = errors.New("the server does not come up")
-	}
-	if err != nil {
+	p.log = &tail{}
+	if p.ended, err = launch(cmd, stderr, p.log, "ready to accept connections"); err != nil {
 		p.t.Fatalf("%v\n%s", err, p.log)
 	}
 	p.server = cmd.Process
@@ -239,25 +201,4 @@ func (p *Postgres) Stop(how Shutdown) {
 		<-p.ended
 	}
 	p.server = nil
-}
-
-// tail keeps the last lines that a server wrote.
-type tail struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (l *tail) add(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lines = append(l.lines, line); len(l.lines) > 50 {
-		l.lines = l.lines[1:]
-	}
-}
-
-// String is what was kept.
-func (l *tail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.lines, "\n")
 }
