@@ -91,13 +91,6 @@ func TestTailPrintsEveryEventOnceOverAKill(t *testing.T) {
 	}
 	check(bySession, 1, 21)
 	check(byKey, 1, 21)
-	for range 3 {
-		s.kill()
-		s.restart()
-		send(20)
-	}
-	check(bySession, 22, 81)
-	check(byKey, 22, 81)
 	if got := words.next(t); !strings.Contains(got, "#1 alice made the group test") {
 		t.Errorf("the first line for people: %q", got)
 	}
@@ -107,7 +100,13 @@ func TestTailPrintsEveryEventOnceOverAKill(t *testing.T) {
 	if got := words.next(t); !strings.HasSuffix(got, "    break ␛[2J") {
 		t.Errorf("the second line of a message for people: %q", got)
 	}
-
+	for range 3 {
+		s.kill()
+		s.restart()
+		send(20)
+	}
+	check(bySession, 22, 81)
+	check(byKey, 22, 81)
 	if err := bySession.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
