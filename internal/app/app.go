@@ -17,6 +17,7 @@ import (
 	"github.com/parley-im/parley/internal/api"
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/broker"
+	"github.com/parley-im/parley/internal/broker/kafka"
 	"github.com/parley-im/parley/internal/broker/memory"
 	"github.com/parley-im/parley/internal/broker/nats"
 	"github.com/parley-im/parley/internal/broker/redis"
@@ -187,6 +188,8 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 		a.live = memory.NewBus().Join(node, a.hub)
 	case "redis", "rediss":
 		a.live, err = redis.Open(ctx, redis.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
+	case "kafka", "kafkas":
+		a.live, err = kafka.Open(ctx, kafka.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
 	default:
 		a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
 	}

@@ -57,6 +57,7 @@ var layout = []row{
 	{pkg: "internal/state/memory", imports: "internal/state"},
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{pkg: "internal/broker/redis", imports: "internal/broker", libs: "rueidis"},
+	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
 		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy",
@@ -110,6 +111,7 @@ var libraries = []library{
 	{"bubbletea", "charm.land/bubbletea/v2"},
 	{"coder-websocket", "github.com/coder/websocket"},
 	{"go-cmp", "github.com/google/go-cmp"},
+	{"franz-go", "github.com/twmb/franz-go"},
 	{"gobwas", "github.com/gobwas"},
 	{"goleak", "go.uber.org/goleak"},
 	{"goose", "github.com/pressly/goose/v3"},

@@ -296,6 +296,8 @@ func TestGoodValues(t *testing.T) {
 		"several postgres":   func(c *config.Config) { c.Store = "postgres://u:p@a:5432,b:5432/db?sslmode=disable" },
 		"nats with TLS":      func(c *config.Config) { c.Broker = "tls://a:4222,nats://token@b:4222" },
 		"redis":              func(c *config.Config) { c.Broker = "redis://u:p@a:6379/3" },
+		"kafka":              func(c *config.Config) { c.Broker = "kafka://u:p@a:9092/chat?partitions=24,kafka://b" },
+		"kafka with TLS":     func(c *config.Config) { c.Broker = "kafkas://a" },
 		"redis with TLS":     func(c *config.Config) { c.Broker = "rediss://a" },
 		"origins":            func(c *config.Config) { c.Origins = []string{"https://a.example:8443", "http://[::1]:5173"} },
 		"no limits":          func(c *config.Config) { c.Limits = config.Limits{FrameBytes: 1024} },
@@ -339,6 +341,9 @@ func TestBadValues(t *testing.T) {
 		"one bad broker":    {func(c *config.Config) { c.Broker = "nats://a, nats://b" }, "broker"},
 		"several redis":     {func(c *config.Config) { c.Broker = "redis://a,redis://b" }, "one server"},
 		"redis database":    {func(c *config.Config) { c.Broker = "redis://a/x" }, "number of a database"},
+		"kafka nowhere":     {func(c *config.Config) { c.Broker = "kafka:a" }, "broker"},
+		"kafka and nats":    {func(c *config.Config) { c.Broker = "kafka://a,nats://b" }, "kafka://HOST:9092"},
+		"two topics":        {func(c *config.Config) { c.Broker = "kafka://a/t,kafka://b/t" }, "first URL"},
 		"redis nowhere":     {func(c *config.Config) { c.Broker = "redis:a" }, "broker"},
 		"unescaped #":       {func(c *config.Config) { c.Store = "postgres://u:#p@db/parley" }, "percent-encoded"},
 		"unescaped /":       {func(c *config.Config) { c.Store = "postgres://u:1/p@db/parley" }, "percent-encoded"},
@@ -388,6 +393,7 @@ func TestSecretsStayInside(t *testing.T) {
 		{Broker: "nats://u:" + secret + ":b@a/%"},
 		{Broker: "redis://" + secret + "@a/x"},
 		{Broker: "redis://:" + secret + "@a/x"},
+		{Broker: "kafka://u:" + secret + "@a/t,kafka://" + secret + "@b"},
 		{Broker: "amqp://u:" + secret + "@a"},
 	} {
 		if shown := fmt.Sprint(c.Redacted()); strings.Contains(shown, secret) {

@@ -197,10 +197,13 @@ func checkBroker(broker string) error {
 	if isRedis(broker) {
 		return checkRedis(broker)
 	}
+	if isKafka(broker) {
+		return checkKafka(broker)
+	}
 	for server := range strings.SplitSeq(broker, ",") {
 		scheme, _, _ := strings.Cut(server, ":")
 		if scheme != "nats" && scheme != "tls" {
-			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas; or redis://HOST:6379/DB")
+			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC")
 		}
 		if err := checkURL(server); err != nil {
 			return err
@@ -224,6 +227,27 @@ func checkRedis(s string) error {
 	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
 		if _, err := strconv.ParseUint(db, 10, 16); err != nil {
 			return errors.New("must be redis://HOST:6379/DB, where DB is the number of a database")
+		}
+	}
+	return nil
+}
+
+// isKafka reports whether a URL is of a Kafka server.
+func isKafka(s string) bool { return strings.HasPrefix(s, "kafka:") || strings.HasPrefix(s, "kafkas:") }
+
+// checkKafka checks the URLs of the servers of a Kafka cluster. What the first says besides its host is for all.
+func checkKafka(s string) error {
+	scheme, _, _ := strings.Cut(s, ":")
+	for i, server := range strings.Split(s, ",") {
+		if err := checkURL(server); err != nil {
+			return err
+		}
+		u, err := parseURL(server)
+		if err != nil || u.Scheme != scheme || u.Hostname() == "" {
+			return errors.New("must be kafka://HOST:9092/TOPIC?partitions=12 (kafkas:// for TLS), or several separated by commas")
+		}
+		if i > 0 && (u.User != nil || u.Path != "" || u.RawQuery != "") {
+			return errors.New("must name user, topic and partitions of Kafka in its first URL only")
 		}
 	}
 	return nil

@@ -119,6 +119,8 @@ func TestBroker(t *testing.T) {
 		{"redis", "+PONG\r\n", doctor.Good},
 		{"redis", "-NOAUTH Authentication required.\r\n", doctor.Good},
 		{"redis", "INFO {}\r\n", doctor.Warn},
+		{"kafka", "\x00\x00\x01\x0aPley", doctor.Good},
+		{"kafka", "INFO {}\r\n", doctor.Warn},
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,15 +111,12 @@ func engine(ctx context.Context, cfg *config.Config) []Finding {
 		if err != nil {
 			continue // the configuration was checked
 		}
-		port := "4222"
-		if isRedis(u) {
-			port = "6379"
-		}
+		g := greetingOf(u.Scheme)
 		host := u.Host
 		if u.Port() == "" {
-			host = net.JoinHostPort(u.Hostname(), port)
+			host = net.JoinHostPort(u.Hostname(), g.port)
 		}
-		if err := greet(ctx, u, host); err != nil {
+		if err := g.greet(ctx, host); err != nil {
 			findings = append(findings, Finding{"broker", Warn, fmt.Sprintf("%s: %v", host, err), "without it, what other nodes commit is asked of the store every second"})
 		} else {
 			findings = append(findings, good("broker", "%s answers", host)...)
@@ -129,11 +125,37 @@ func engine(ctx context.Context, cfg *config.Config) []Finding {
 	return findings
 }
 
-func isRedis(u *url.URL) bool { return u.Scheme == "redis" || u.Scheme == "rediss" }
+// greeting is how a server is made to say a first word by which it is known.
+type greeting struct {
+	engine, port string
+	tls          bool   // from the first byte on
+	question     string // "" where the server speaks first
+	knows        func(word string) bool
+}
 
-// greet waits for the first word of a server: NATS says it by itself, Redis when it is asked, be it that it wants a password first.
-func greet(ctx context.Context, u *url.URL, host string) error {
-	conn, err := dial(ctx, u, host)
+// wordBytes is how much of a server's first word is looked at.
+const wordBytes = 5
+
+// greetingOf is for the scheme of a broker's URL.
+func greetingOf(scheme string) greeting {
+	switch scheme {
+	case "redis", "rediss":
+		return greeting{"Redis", "6379", scheme == "rediss", "PING\r\n", func(word string) bool {
+			return word == "+PONG" || word == "-NOAU" // it wants a password first
+		}}
+	case "kafka", "kafkas":
+		// ApiVersions, version 0, of nobody. The answer is its length, which is small, and the number of the question.
+		question := "\x00\x00\x00\x0a" + "\x00\x12\x00\x00" + "Pley" + "\xff\xff"
+		return greeting{"Kafka", "9092", scheme == "kafkas", question, func(word string) bool {
+			return strings.HasPrefix(word, "\x00\x00") && strings.HasSuffix(word, "P")
+		}}
+	}
+	return greeting{"NATS", "4222", false, "", func(word string) bool { return word == "INFO " }}
+}
+
+// greet waits for the first word of a server.
+func (g greeting) greet(ctx context.Context, host string) error {
+	conn, err := g.dial(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -141,24 +163,19 @@ func greet(ctx context.Context, u *url.URL, host string) error {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	engine, words := "NATS", []string{"INFO "}
-	if isRedis(u) {
-		engine, words = "Redis", []string{"+PONG", "-NOAU"}
-		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
-			return err
-		}
+	if _, err := io.WriteString(conn, g.question); err != nil {
+		return err
 	}
-	word := make([]byte, 5)
-	if _, err := io.ReadFull(conn, word); err != nil || !slices.Contains(words, string(word)) {
-		return fmt.Errorf("what answers there is no %s server", engine)
+	word := make([]byte, wordBytes)
+	if _, err := io.ReadFull(conn, word); err != nil || !g.knows(string(word)) {
+		return fmt.Errorf("what answers there is no %s server", g.engine)
 	}
 	return nil
 }
 
-// dial connects to a server, encrypted where its URL says so from the first byte on.
-func dial(ctx context.Context, u *url.URL, host string) (net.Conn, error) {
+func (g greeting) dial(ctx context.Context, host string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: patience}
-	if u.Scheme == "rediss" {
+	if g.tls {
 		return (&tls.Dialer{NetDialer: dialer}).DialContext(ctx, "tcp", host)
 	}
 	return dialer.DialContext(ctx, "tcp", host)
