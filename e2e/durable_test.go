@@ -63,13 +63,7 @@ func cycles(short, full int) int {
 // Under full load the server is killed again and again, on one data folder: nothing that was acknowledged may be missing, doubled or out of order (promises 1–5).
 func TestKillUnderLoad(t *testing.T) {
 	n := cycles(12, 100)
-	for _, c := range []struct {
-		name  string
-		flags func(t *testing.T) []string
-	}{
-		{"SQLite", func(*testing.T) []string { return nil }},
-		{"PostgreSQL", func(t *testing.T) []string { return []string{"--store", testkit.StartPostgres(t).Database(t)} }},
-	} {
+	for _, c := range engines() {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, append(c.flags(t), unlimited...)...)
 			r := killUnderLoad(t, s, n)

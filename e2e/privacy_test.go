@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/parley-im/parley/internal/testkit"
 )
 
 // canary stands in everything that bob writes.
@@ -100,13 +98,7 @@ func (s *server) backendOf(name string) *backend {
 // After bob's erasure nobody finds a word of his, in no list, log, search, replay or copy of the store, and those who are online are told; his tokens are void
 // and the rooms of others go on. A backup from before, once restored, is without him too.
 func TestEraseUser(t *testing.T) {
-	for _, engine := range []struct {
-		name  string
-		flags func(t *testing.T) []string
-	}{
-		{"SQLite", func(*testing.T) []string { return nil }},
-		{"PostgreSQL", func(t *testing.T) []string { return []string{"--store", testkit.StartPostgres(t).Database(t)} }},
-	} {
+	for _, engine := range engines() {
 		t.Run(engine.name, func(t *testing.T) {
 			flags := engine.flags(t)
 			s := start(t, append(flags, unlimited...)...)

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/parley-im/parley/internal/testkit"
 )
 
 var binaries string // the folder of the binaries that TestMain built
@@ -84,6 +86,19 @@ func (l *tail) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.buf)
+}
+
+// engine is a store, for a test that is the same on each.
+type engine struct {
+	name  string
+	flags func(t *testing.T) []string // of serve, and of the commands that open the store
+}
+
+func engines() []engine {
+	return []engine{
+		{"SQLite", func(*testing.T) []string { return nil }},
+		{"PostgreSQL", func(t *testing.T) []string { return []string{"--store", testkit.StartPostgres(t).Database(t)} }},
+	}
 }
 
 // unlimited lifts the rate limits.

@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/parley-im/parley/internal/testkit"
 )
 
 // previous is the commit of the version before this one, whose data this one must carry on. A release moves it.
@@ -49,13 +47,7 @@ func buildPrevious(t *testing.T) (binary string) {
 // is known, and credentials stand.
 func TestUpgrade(t *testing.T) {
 	binary := buildPrevious(t)
-	for _, engine := range []struct {
-		name  string
-		flags func(t *testing.T) []string
-	}{
-		{"SQLite", func(*testing.T) []string { return nil }},
-		{"PostgreSQL", func(t *testing.T) []string { return []string{"--store", testkit.StartPostgres(t).Database(t)} }},
-	} {
+	for _, engine := range engines() {
 		t.Run(engine.name, func(t *testing.T) {
 			flags := engine.flags(t)
 			s := startIn(t, binary, t.TempDir(), append(flags, unlimited...)...)

@@ -43,6 +43,7 @@ func logger(c config.Log) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	var h slog.Handler = slog.NewTextHandler(os.Stderr, options)
 	if c.Format == "json" {
+		options.ReplaceAttr = seconds
 		h = slog.NewJSONHandler(os.Stderr, options)
 	}
 	return slog.New(logging.Limit(h, linesPerSecond))
@@ -50,3 +51,11 @@ func logger(c config.Log) *slog.Logger {
 
 // linesPerSecond is how often one message is logged in a second, whatever it is about.
 const linesPerSecond = 20
+
+// seconds writes durations as numbers of seconds, where the JSON handler writes nanoseconds.
+func seconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
+}
