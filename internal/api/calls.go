@@ -128,7 +128,16 @@ func (s *Server) subscribe(ctx context.Context, c *caller, params any, reply ans
 		reply(nil, err)
 		return
 	}
-	err := c.peer.follower.Subscribe(ctx, p.Room, p.After, false, func(head protocol.Seq) { reply(protocol.HeadResult{Head: head}, nil) })
+	err := c.peer.follower.Subscribe(ctx, p.Room, p.After, false, func(head protocol.Seq) {
+		if c.peer.track != nil {
+			after := head
+			if p.After != nil {
+				after = *p.After
+			}
+			c.peer.track.follows(p.Room, after)
+		}
+		reply(protocol.HeadResult{Head: head}, nil)
+	})
 	if err != nil {
 		reply(nil, err)
 	}
@@ -137,6 +146,9 @@ func (s *Server) subscribe(ctx context.Context, c *caller, params any, reply ans
 func (s *Server) unsubscribe(ctx context.Context, c *caller, p *protocol.RoomParams) (protocol.Empty, *protocol.Error) {
 	if c.peer.follower.Follows(p.Room) {
 		c.peer.follower.Unsubscribe(p.Room)
+		if c.peer.track != nil {
+			c.peer.track.leaves(p.Room)
+		}
 		return protocol.Empty{}, nil
 	}
 	_, err := s.Chat.GetRoom(ctx, c.Actor, p) // not followed is as asked; not visible is an error

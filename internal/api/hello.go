@@ -7,7 +7,6 @@ import (
 
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/delivery"
-	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -64,23 +63,36 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 	if err := params.Check(); err != nil {
 		return 0, err
 	}
+	entry := &delivery.Entry{Ready: func() {
+		p.session.Authenticated()
+		p.session.Reply(protocol.AppendResult(nil, c.ID, p.helloResult()))
+	}}
+	resume(entry, params.Resume, s.Epoch())
+	return p.join(ctx, id, params, entry)
+}
+
+// resume has a session go on from the positions that a client names.
+func resume(entry *delivery.Entry, from *protocol.Resume, epoch string) {
+	if from != nil {
+		entry.Resume = from.Rooms
+		entry.Stale = from.Epoch != epoch
+	}
+}
+
+// join is what hello does once it is known whose the session is and what it wants (§3). The entry says where it goes on and what it is told first.
+func (p *peer) join(ctx context.Context, id *auth.Identity, params *protocol.HelloParams, entry *delivery.Entry) (protocol.CloseCode, *protocol.Error) {
+	s := p.server
 	p.device = params.Device
 	if code, err := s.enter(ctx, p, id, params); err != nil {
 		return code, err
 	}
 	defer p.entering.Done()
-	p.presence = s.Presence.Enter(id.User, func(frames []byte) bool { return p.session.Offer(gateway.Wire(frames)) })
-	entry := &delivery.Entry{
-		Sink: &sink{p.session, id.User},
-		All:  params.Rooms != protocol.RoomsNone,
-		Ready: func() {
-			p.session.Authenticated()
-			p.session.Reply(protocol.AppendResult(nil, c.ID, p.helloResult()))
-		},
-	}
-	if params.Resume != nil {
-		entry.Resume = params.Resume.Rooms
-		entry.Stale = params.Resume.Epoch != s.Epoch()
+	p.presence = s.Presence.Enter(id.User, func(frames []byte) bool { return p.session.Offer(p.session.Wire(frames)) })
+	entry.All = params.Rooms != protocol.RoomsNone
+	to := sink{p.session, id.User}
+	entry.Sink = &to
+	if p.track != nil {
+		entry.Sink = &streamSink{to, p.track}
 	}
 	follower, err := s.Hub.Enter(ctx, entry)
 	if err != nil {
@@ -90,6 +102,12 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 	p.follower = follower
 	p.watchExpiry()
 	return 0, nil
+}
+
+// sayHello is Entry.Ready over HTTP: what is the reply to hello over a WebSocket comes as a signal.
+func (p *peer) sayHello() {
+	p.session.Authenticated()
+	p.session.Reply(protocol.AppendSignal(nil, protocol.SignalHello, "", "", p.helloResult()))
 }
 
 // enter makes the session known to the store and this node, in the place of an older one.

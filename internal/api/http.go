@@ -13,7 +13,6 @@ import (
 
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/chat"
-	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
@@ -29,9 +28,6 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
 		writeStatus(w, http.StatusMethodNotAllowed, protocol.Errorf(protocol.BadRequest, "", "Calls are made with POST."))
-		return
-	case !gateway.AllowsOrigin(r, s.Origins):
-		writeStatus(w, http.StatusForbidden, protocol.Errorf(protocol.Forbidden, "", "Pages of this origin may not call this server."))
 		return
 	}
 	began := s.Now()

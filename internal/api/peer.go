@@ -24,6 +24,7 @@ type peer struct {
 	presence *presence.Session
 	opened   int64              // Unix milliseconds
 	follower *delivery.Follower // nil: hello is not done, or has failed
+	track    *track             // nil: it is no event stream
 	flying   sync.WaitGroup     // pipelined calls that are not answered yet
 }
 
@@ -129,10 +130,16 @@ func (s *sink) User() string                 { return s.user }
 func (s *sink) Offer(b *delivery.Batch) bool { return s.session.Offer(s.wire(b)) }
 func (s *sink) Push(b *delivery.Batch)       { s.session.Push(s.wire(b)) }
 
+// Added implements delivery.Sink.
+func (s *sink) Added(b *delivery.Batch, _ string, _ protocol.Seq) { s.Push(b) }
+
 // wire is the batch as it goes out to the session.
 func (s *sink) wire(b *delivery.Batch) []byte {
-	if s.session.Deflates() {
-		return b.Packed(s.session.Deflate)
+	switch {
+	case s.session.Bare():
+		return b.Frames
+	case s.session.Deflates():
+		return b.Packed(s.session.Wire)
 	}
 	return b.Wire
 }

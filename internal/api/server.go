@@ -21,25 +21,27 @@ import (
 
 // Options are what a Server stands on.
 type Options struct {
-	Node      string
-	Epoch     func() string
-	Chat      *chat.Service
-	Hub       *delivery.Hub
-	Presence  *presence.Service
-	Gate      *auth.Gate
-	Signer    *auth.Signer
-	Sessions  auth.Sessions
-	Users     chat.Users
-	Eraser    *privacy.Eraser
-	Exporter  *privacy.Exporter
-	Limits    protocol.Limits // as told in the reply to hello
-	Heartbeat time.Duration
-	Origins   []string
-	Dev       bool // serves POST /dev/token
-	Now       func() time.Time
-	Log       *slog.Logger
-	Tracer    *tracing.Tracer // nil: nothing is traced
-	Answered  func(Answer)    // told of every call of a method that is served, when it has been answered: it must not block. May be nil
+	Node        string
+	Epoch       func() string
+	Chat        *chat.Service
+	Hub         *delivery.Hub
+	Presence    *presence.Service
+	Gate        *auth.Gate
+	Signer      *auth.Signer
+	Sessions    auth.Sessions
+	Users       chat.Users
+	Checkpoints Checkpoints
+	StreamKey   []byte // authenticates event ids: a secret of the deployment
+	Eraser      *privacy.Eraser
+	Exporter    *privacy.Exporter
+	Limits      protocol.Limits // as told in the reply to hello
+	Heartbeat   time.Duration
+	Origins     []string
+	Dev         bool // serves POST /dev/token
+	Now         func() time.Time
+	Log         *slog.Logger
+	Tracer      *tracing.Tracer // nil: nothing is traced
+	Answered    func(Answer)    // told of every call of a method that is served, when it has been answered: it must not block. May be nil
 }
 
 // Answer is the answer to a call, as Options.Answered is told of it.
@@ -53,6 +55,7 @@ type Answer struct {
 // Server carries out calls. It is the gateway's Handler and the handler of HTTP calls. All methods may be called from any goroutine.
 type Server struct {
 	Options
+	streams  *streams
 	methods  map[string]*method
 	known    *knownUsers
 	draining atomic.Bool
@@ -92,7 +95,7 @@ func New(o Options) *Server {
 	if o.Answered == nil {
 		o.Answered = func(Answer) {}
 	}
-	s := &Server{Options: o, peers: map[string]*peer{}, ended: make(chan struct{}, 1), known: newKnownUsers(o.Users)}
+	s := &Server{Options: o, peers: map[string]*peer{}, ended: make(chan struct{}, 1), known: newKnownUsers(o.Users), streams: newStreams(o)}
 	s.methods = map[string]*method{}
 	handlers := s.handlers()
 	for _, m := range protocol.Methods() {
@@ -159,8 +162,9 @@ func (s *Server) carryOut(ctx context.Context, m *method, c *caller, raw protoco
 
 // Run forgets ended sessions, keeps this node's sessions live and closes those that were replaced or revoked elsewhere, until ctx ends.
 func (s *Server) Run(ctx context.Context) {
-	beat := time.NewTicker(15 * time.Second)
+	beat, hour := time.NewTicker(15*time.Second), time.NewTicker(time.Hour)
 	defer beat.Stop()
+	defer hour.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -168,7 +172,12 @@ func (s *Server) Run(ctx context.Context) {
 			return
 		case <-s.ended:
 			s.forget(ctx)
+		case <-s.streams.wake:
+			s.streams.save(ctx)
+		case <-hour.C:
+			s.streams.keep(ctx, s.Node)
 		case <-beat.C:
+			s.streams.save(ctx)
 			if err := s.Sessions.Beat(ctx, s.Node); err != nil {
 				s.Log.Warn("this node's sessions could not be kept live", "error", err)
 			}
@@ -182,11 +191,14 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // Draining reports whether Drain was called.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
-// Handler serves HTTP calls, and page for every path that is none. The gateway serves GET /v1/ws.
-func (s *Server) Handler(ws, page http.Handler) http.Handler {
+// Handler serves HTTP calls, event streams and polls, and page for every path that is none. The sessions are g's, which serves GET /v1/ws.
+func (s *Server) Handler(g *gateway.Gateway, page http.Handler) http.Handler {
+	over := overHTTP{s, g}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/ws", ws)
-	mux.HandleFunc("/v1/", s.serveCall)
+	mux.Handle("/v1/ws", g)
+	mux.Handle("/v1/events", over.crossOrigin(over.serveEvents))
+	mux.Handle("/v1/poll", over.crossOrigin(over.servePoll))
+	mux.Handle("/v1/", over.crossOrigin(s.serveCall))
 	if s.Dev {
 		mux.HandleFunc("POST /dev/token", s.serveDevToken)
 	}

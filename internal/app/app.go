@@ -134,6 +134,7 @@ func (a *App) open(ctx context.Context) error {
 	exporter := a.openPrivacy(core)
 	a.api = api.New(api.Options{
 		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store,
+		Checkpoints: a.store, StreamKey: a.store.Key("streams"),
 		Chat: core, Eraser: a.eraser, Exporter: exporter,
 		Limits: protocol.Limits{
 			TextBytes: protocol.MaxTextBytes, FrameBytes: int64(cfg.Limits.FrameBytes), MessagesPerSecond: float64(cfg.Limits.MessagesPerSecond),

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/store"
 )
 
@@ -174,6 +175,11 @@ func (a *App) registerGateway(m *metrics) {
 	m.gauge("connections_unauthenticated", "Of the connections, those without a hello.", func() int { return a.gateway.Stats().Unauthenticated })
 	m.gauge("connections_unauthenticated_limit", "Bound of parley_connections_unauthenticated: handshakes are then answered with 503.", func() int { return a.gateway.Stats().MaxUnauthenticated })
 	m.counter("connections_opened_total", "Connections opened.", func() uint64 { return a.gateway.Stats().Opened })
+	m.labelled("transport_sessions", "gauge", "Sessions by transport: websocket, event_stream or long_poll, which are connections but for the last.", []string{"transport"}, func(tell tellFunc) {
+		for transport, n := range a.gateway.Stats().Sessions {
+			tell(float64(n), gateway.Transport(transport).String())
+		}
+	})
 	m.counter("handshakes_refused_total", "Handshakes answered with 503.", func() uint64 { return a.gateway.Stats().Refused })
 	m.counter("handshakes_limited_total", "Handshakes answered with 429: too many from one address.", func() uint64 { return a.gateway.Stats().Limited })
 	m.counter("received_bytes_total", "Bytes that clients sent.", func() uint64 { return a.gateway.Stats().BytesIn })

@@ -70,6 +70,13 @@ func (h *Hub) Enter(ctx context.Context, e *Entry) (*Follower, error) {
 		return nil, err
 	}
 	f.tellGone(gone)
+	if e.Standing != nil {
+		at := f.standing()
+		for _, room := range gone {
+			at[room] = e.Resume[room]
+		}
+		e.Standing(at)
+	}
 	f.open(e.Ready)
 	f.settle()
 	f.kick()
@@ -119,6 +126,7 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 			wants[i] = a.resumed(p, after, e.Stale)
 		} else {
 			wants[i] = wanted(p, p.Head+1)
+			wants[i].lag.reset = e.Lost
 		}
 	}
 	f := a.f

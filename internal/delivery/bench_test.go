@@ -15,10 +15,11 @@ import (
 // hollow is a session that costs nothing.
 type hollow struct{ user string }
 
-func (s *hollow) ID() string                 { return s.user }
-func (s *hollow) User() string               { return s.user }
-func (s *hollow) Offer(*delivery.Batch) bool { return true }
-func (s *hollow) Push(*delivery.Batch)       {}
+func (s *hollow) ID() string                                  { return s.user }
+func (s *hollow) User() string                                { return s.user }
+func (s *hollow) Offer(*delivery.Batch) bool                  { return true }
+func (s *hollow) Push(*delivery.Batch)                        {}
+func (s *hollow) Added(*delivery.Batch, string, protocol.Seq) {}
 
 // places is a store in which every user is a member of the same rooms, all of which are at seq 1.
 type places struct {

@@ -289,7 +289,7 @@ func (c catchUp) announce(r *room, l *lag) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.f.behindIn(r) == l {
-		c.f.sink.Push(b)
+		c.f.sink.Added(b, r.id, l.standing())
 		c.f.mu.Lock()
 		l.announce = false
 		c.f.mu.Unlock()

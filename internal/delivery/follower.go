@@ -244,6 +244,25 @@ func (f *Follower) push(room string, b *Batch) {
 	f.sink.Push(b)
 }
 
+// standing is where a session stands that is live nowhere yet.
+func (f *Follower) standing() map[string]protocol.Seq {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := make(map[string]protocol.Seq, len(f.lag))
+	for i, l := range f.lag {
+		at[f.hub.rooms.slab.get(i).id] = l.standing()
+	}
+	return at
+}
+
+// standing is the last event that the session has.
+func (l *lag) standing() protocol.Seq {
+	if l.reset {
+		return NoPosition
+	}
+	return l.pos - 1
+}
+
 // open calls Ready and lets go what was held until then.
 func (f *Follower) open(ready func()) {
 	ready()

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/parley-im/parley/internal/chat"
@@ -51,7 +52,12 @@ type Sink interface {
 	Offer(b *Batch) bool
 	// Push queues a batch in any case: for the few frames that must not be lost (room.added, room.removed, reset). It never blocks.
 	Push(b *Batch)
+	// Added is Push for the room.added of a room whose stream goes on behind a position, or begins with a reset: NoPosition.
+	Added(b *Batch, room string, after protocol.Seq)
 }
+
+// NoPosition is a position from which no stream can go on: a session that comes with it gets `reset`.
+const NoPosition protocol.Seq = math.MaxUint64
 
 // Batch is a run of frames, encoded once for everyone who gets it. It is never changed.
 type Batch struct {
@@ -75,6 +81,10 @@ type Entry struct {
 	All    bool                    // follow every room of the user, those joined later too
 	Resume map[string]protocol.Seq // positions to go on from
 	Stale  bool                    // the positions are of another epoch, or none was given: every room in Resume gets `reset`
+	Lost   bool                    // there were more positions than are in Resume, and nobody knows which: every other room gets `reset` too
+	// Standing, if it is not nil, is called right before Ready with where the session stands: the last event that it has of each room that it follows, or
+	// NoPosition, and the positions of Resume in rooms of which it will be told that they are gone.
+	Standing func(map[string]protocol.Seq)
 	// Ready is called once, when every room is attached and before the first push: it queues the reply to hello.
 	Ready func()
 }

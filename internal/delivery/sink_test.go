@@ -64,6 +64,8 @@ func (s *sink) Push(b *delivery.Batch) {
 	s.take(b)
 }
 
+func (s *sink) Added(b *delivery.Batch, _ string, _ protocol.Seq) { s.Push(b) }
+
 // take is called with s.mu held and lets it go.
 func (s *sink) take(b *delivery.Batch) {
 	var fresh []pushed

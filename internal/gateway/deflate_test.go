@@ -226,7 +226,7 @@ func TestDeflateOut(t *testing.T) {
 		t.Fatal("who deflates?")
 	}
 	frames := []byte(strings.Repeat(numbered(7, 200)+"\n", 500) + "end") // 105 KB
-	packed := packingPeer.s.Deflate(frames)
+	packed := packingPeer.s.Wire(frames)
 	if len(packed) > len(frames)/10 {
 		t.Errorf("%d bytes of %d", len(packed), len(frames))
 	}
@@ -242,7 +242,7 @@ func TestDeflateOut(t *testing.T) {
 		t.Errorf("%d bytes came, of %d", len(joined), len(frames))
 	}
 	for _, frame := range []string{numbered(1, 200), noisyCall(500)[:256]} {
-		if got, want := string(packingPeer.s.Deflate([]byte(frame))), string(gateway.Wire([]byte(frame))); got != want {
+		if got, want := string(packingPeer.s.Wire([]byte(frame))), string(gateway.Wire([]byte(frame))); got != want {
 			t.Errorf("a small message was compressed: %q", got)
 		}
 	}

@@ -30,6 +30,8 @@ type Gateway struct {
 	connections     int // admitted and not gone
 	unauthenticated int // of them, those that have not said hello
 	opened          uint64
+	sessions        [transports]int      // that are not gone, by their Transport
+	polls           map[string]*HTTPSide // those of LongPoll, by id
 	refused         uint64
 	closes          map[protocol.CloseCode]uint64
 	draining        bool
@@ -44,6 +46,7 @@ func New(opts Options, h Handler) *Gateway {
 		heartbeat: Wire([]byte("{}")),
 		stop:      make(chan struct{}),
 		closes:    map[protocol.CloseCode]uint64{},
+		polls:     map[string]*HTTPSide{},
 		empty:     make(chan struct{}),
 	}
 	inflaters := newInflaters()
@@ -167,6 +170,15 @@ func (g *Gateway) leave() {
 	if g.draining {
 		g.closeEmpty()
 	}
+}
+
+// leaves is leave for a session.
+func (g *Gateway) leaves(s *Session) {
+	g.mu.Lock()
+	g.sessions[s.Transport()]--
+	delete(g.polls, s.id)
+	g.mu.Unlock()
+	g.leave()
 }
 
 // closeEmpty tells that no connection is left and none will come. mu is held and draining set.

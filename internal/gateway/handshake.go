@@ -35,12 +35,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !offersProtocol(r):
 		refuse(w, http.StatusBadRequest, protocol.Errorf(protocol.BadRequest, "", "Of the subprotocols offered none is %s; offer it, or none at all.", protocol.Version))
 		return
-	case g.tooMany(w, r):
-		return
-	case !g.admit():
-		refused := protocol.Errorf(protocol.Unavailable, "", "This node takes no new connections now; try again, maybe on another.")
-		refused.RetryAfterMS = milliseconds(retryDelay)
-		refuse(w, http.StatusServiceUnavailable, refused)
+	}
+	if refused := g.admitFrom(r); refused != nil {
+		refuse(w, refused.Code.HTTPStatus(), refused)
 		return
 	}
 	upgrader := ws.HTTPUpgrader{
@@ -70,18 +67,22 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tooMany answers a handshake from an address that makes too many.
-func (g *Gateway) tooMany(w http.ResponseWriter, r *http.Request) bool {
-	wait := g.addresses.take(r.RemoteAddr, g.opts.HandshakesPerAddress, g.wheel.now())
-	if wait == 0 {
-		return false
+// admitFrom is admit for a request, unless too many come from its address.
+func (g *Gateway) admitFrom(r *http.Request) *protocol.Error {
+	if wait := g.addresses.take(r.RemoteAddr, g.opts.HandshakesPerAddress, g.wheel.now()); wait > 0 {
+		g.count.limited.Add(1)
+		return &protocol.Error{
+			Code: protocol.RateLimited, Message: "Too many connections are made from this address; wait.",
+			RetryAfterMS: milliseconds(wait), Scope: protocol.ScopeConnection,
+		}
 	}
-	g.count.limited.Add(1)
-	refuse(w, http.StatusTooManyRequests, &protocol.Error{
-		Code: protocol.RateLimited, Message: "Too many connections are made from this address; wait.",
-		RetryAfterMS: milliseconds(wait), Scope: protocol.ScopeConnection,
-	})
-	return true
+	if !g.admit() {
+		return &protocol.Error{
+			Code: protocol.Unavailable, Message: "This node takes no new connections now; try again, maybe on another.",
+			RetryAfterMS: milliseconds(retryDelay),
+		}
+	}
+	return nil
 }
 
 // abandon gives back the place of a handshake that failed.

@@ -138,8 +138,16 @@ func (s *Session) readEnded() {
 	s.release()
 }
 
-// carryOut takes what is complete out of in and carries it out. When the session is closing, everything is thrown away.
+// carryOut takes what is complete out of in and carries it out. When the session is closing, everything is thrown away, as is what comes behind the request
+// for an event stream.
 func (r *readSide) carryOut(in *framer) {
+	if r.s.http != nil {
+		if r.isFlood() {
+			r.s.Close(protocol.CloseRateLimited, retryDelay)
+		}
+		in.reset()
+		return
+	}
 	for !r.s.Done() {
 		f, ok, breach := in.next()
 		if ok && in.parts == 0 {
@@ -178,13 +186,22 @@ func (r *readSide) closeFrame(payload []byte) {
 	code, reason := ws.ParseCloseFrameDataUnsafe(payload)
 	switch {
 	case len(payload) == 0:
-		r.s.answerClose(closeNoCode, nil)
+		r.answerClose(closeNoCode, nil)
 	case !mayClose(code):
 		r.s.Close(protocol.CloseProtocolError, 0)
 	case !utf8.ValidString(reason):
 		r.s.Close(protocol.CloseInvalidUTF8, 0)
 	default:
-		r.s.answerClose(protocol.CloseCode(code), payload[:2])
+		r.answerClose(protocol.CloseCode(code), payload[:2])
+	}
+}
+
+// answerClose is the end that the client asked for: its code comes back.
+func (r *readSide) answerClose(code protocol.CloseCode, payload []byte) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if !r.s.state.closing {
+		r.s.leave(code, controlWire(ws.OpClose, payload))
 	}
 }
 

@@ -9,17 +9,17 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-im/parley/protocol"
 )
 
-// Session is one WebSocket connection. All methods may be called from any goroutine, at any time, and none blocks.
+// Session is one live push connection, over any transport. All methods but Poll may be called from any goroutine, at any time, and do not block.
 type Session struct {
 	g     *Gateway
-	conn  socket          // *records: TLS
+	conn  socket          // *records: TLS. A stream that has not begun and a poll have none
 	raw   syscall.RawConn // of the socket
+	http  *HTTPSide       // nil: a WebSocket
 	id    string
 	spoke spoke // the wheel's
 
@@ -56,20 +56,35 @@ type state struct {
 // deflates tells whether compression was agreed on. It reports whether the
 // connection can carry one.
 func (g *Gateway) open(conn net.Conn, remote string, deflates bool, early []byte) bool {
-	sock, raw, ok := carrier(conn, remote)
+	sock, raw, ok := g.carry(conn, remote)
 	if !ok {
 		return false
 	}
-	// A peer that is gone without a word is noticed also while bytes are on their way to it. A unix socket does not know this option, and does not need it.
-	timeout := int(2 * g.opts.Heartbeat / time.Millisecond)
-	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
-	s := &Session{g: g, conn: sock, raw: raw, id: newID()}
-	s.read.s, s.read.waiter, s.read.deflates = s, s.read.readable, deflates
+	s := g.newSession()
+	s.conn, s.raw, s.read.deflates = sock, raw, deflates
+	go s.serve(early)
+	return true
+}
+
+// carry is carrier for a connection that a session takes over.
+func (g *Gateway) carry(conn net.Conn, remote string) (socket, syscall.RawConn, bool) {
+	sock, raw, ok := carrier(conn, remote)
+	if ok {
+		// A peer that is gone without a word is noticed also while bytes are on their way to it. A unix socket does not know this option, and does not need it.
+		timeout := int(2 * g.opts.Heartbeat / time.Millisecond)
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout) })
+	}
+	return sock, raw, ok
+}
+
+// newSession makes a session whose hello is due.
+func (g *Gateway) newSession() *Session {
+	s := &Session{g: g, id: newID()}
+	s.read.s, s.read.waiter = s, s.read.readable
 	now := g.wheel.stamp()
 	s.read.heard.Store(int64(now))
 	s.sent, s.deadline = now, now+helloTimeout
-	go s.serve(early)
-	return true
+	return s
 }
 
 // newID makes an id that nobody can guess.
@@ -79,27 +94,38 @@ func newID() string {
 	return base64.RawURLEncoding.EncodeToString(random[:])
 }
 
-// serve begins the life of the session.
+// serve is the life of a WebSocket.
 func (s *Session) serve(early []byte) {
 	s.turn.Lock()
-	s.peer = s.g.handler.Opened(s)
+	s.g.begin(s)
 	s.turn.Unlock()
-	s.g.mu.Lock()
-	s.g.opened++
-	s.g.mu.Unlock()
-	s.g.wheel.add(s)
-	if s.g.isDraining() { // Drain and Stop may have come before the wheel knew of us
+	s.read.begin(early)
+}
+
+// begin begins the life of a session, with turn held.
+func (g *Gateway) begin(s *Session) {
+	s.peer = g.handler.Opened(s)
+	g.mu.Lock()
+	g.opened++
+	g.sessions[s.Transport()]++
+	g.mu.Unlock()
+	g.wheel.add(s)
+	if g.isDraining() { // Drain and Stop may have come before the wheel knew of us
 		s.Close(protocol.CloseRestart, 0)
 		s.cut()
 	}
-	s.read.begin(early)
 }
 
 // ID is the session's id: opaque, unguessable, safe in a URL.
 func (s *Session) ID() string { return s.id }
 
 // Remote is the address that the connection comes from, as the handshake's http.Request had it: the client's, or that of a proxy whose word is not believed.
-func (s *Session) Remote() string { return s.conn.RemoteAddr().String() }
+func (s *Session) Remote() string {
+	if s.http != nil {
+		return s.http.remote
+	}
+	return s.conn.RemoteAddr().String()
+}
 
 // Ending is how a session has ended, 0 for one that is open, and how many bytes it has read and written so far, as Stats counts them.
 func (s *Session) Ending() (code protocol.CloseCode, read, written uint64) {
@@ -157,16 +183,7 @@ func (s *Session) Close(code protocol.CloseCode, retryAfter time.Duration) {
 // close is Close with mu held.
 func (s *Session) close(code protocol.CloseCode, retryAfter time.Duration) {
 	if !s.state.closing {
-		s.leave(code, closingWire(code, retryAfter))
-	}
-}
-
-// answerClose is the end that the client asked for, with mu not held: its code comes back.
-func (s *Session) answerClose(code protocol.CloseCode, payload []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.state.closing {
-		s.leave(code, controlWire(ws.OpClose, payload))
+		s.leave(code, closingWire(code, retryAfter, s.Bare()))
 	}
 }
 
@@ -192,7 +209,11 @@ func (s *Session) leave(code protocol.CloseCode, last []byte) {
 	s.alarm = nil
 	s.deadline = s.g.wheel.stamp() + closeTimeout
 	s.g.wheel.sooner(s, s.deadline)
-	s.g.running.Go(s.tellClosed)
+	s.g.running.Go(func() { // after the call that the peer is in
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		s.peer.Closed()
+	})
 	if len(last) > 0 {
 		s.write(last)
 		if r, ok := s.conn.(*records); ok {
@@ -212,10 +233,21 @@ func (s *Session) finish() {
 }
 
 // cut ends the connection at once.
-func (s *Session) cut() { s.shutdown(unix.SHUT_RDWR) }
+func (s *Session) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shutdown(unix.SHUT_RDWR)
+}
 
-// shutdown ends one side of the connection or both; it wakes who waits for them. Unlike conn.Close it waits for nobody.
+// shutdown ends one side of the connection or both, with mu held; it wakes who waits for them. Unlike conn.Close it waits for nobody. Where there is no
+// connection, there is nobody to take what waits.
 func (s *Session) shutdown(how int) {
+	if s.raw == nil {
+		if how == unix.SHUT_RDWR {
+			s.http.forget()
+		}
+		return
+	}
 	_ = s.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), how) })
 }
 
@@ -224,19 +256,15 @@ func (s *Session) release() {
 	s.mu.Lock()
 	last := s.state.readDone && s.out == nil && s.state.closing && !s.state.released
 	s.state.released = s.state.released || last
+	conn := s.conn
 	s.mu.Unlock()
 	if last {
 		s.g.wheel.remove(s)
-		_ = s.conn.Close()
-		s.g.leave()
+		if conn != nil {
+			_ = conn.Close()
+		}
+		s.g.leaves(s)
 	}
-}
-
-// tellClosed tells the peer of the end, after the call that it is in.
-func (s *Session) tellClosed() {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.peer.Closed()
 }
 
 // tellDrained tells the peer that there is room, unless it is being called: then who calls it sees to this afterwards.
@@ -263,7 +291,7 @@ func (s *Session) giveTurn(after time.Duration) {
 	s.deadline = s.g.wheel.stamp() + after
 	s.g.wheel.sooner(s, s.deadline)
 	if s.state.hello {
-		s.push(Wire(protocol.AppendSignal(nil, protocol.SignalReconnect, "", "", protocol.ReconnectData{DelayMS: milliseconds(after)})))
+		s.push(s.Wire(protocol.AppendSignal(nil, protocol.SignalReconnect, "", "", protocol.ReconnectData{DelayMS: milliseconds(after)})))
 	}
 }
 
@@ -289,8 +317,11 @@ func (s *Session) check(at time.Time) {
 	case expired && s.state.turned:
 		s.deadline = 0
 		s.g.running.Go(s.takeTurn)
-	case !s.read.working.Load() && (expired || s.read.isSilent(now)), s.isStuck(now):
+	case !s.read.working.Load() && (expired || s.http == nil && s.read.isSilent(now)), s.raw != nil && s.out.isStuck(now, 2*s.g.opts.Heartbeat):
 		s.close(protocol.CloseTimeout, 0)
+	case s.http.isForgotten(now):
+		s.leave(protocol.CloseTimeout, nil)
+		s.http.forget()
 	default:
 		s.beatIfQuiet(now)
 	}
@@ -305,38 +336,46 @@ func (s *Session) check(at time.Time) {
 	s.g.wheel.sooner(s, due)
 }
 
-// isStuck reports whether the client has taken nothing of what waits for it for two heartbeats.
-func (s *Session) isStuck(now time.Duration) bool {
-	return s.out != nil && now >= s.out.progress+2*s.g.opts.Heartbeat
-}
-
-// beatIfQuiet sends a heartbeat when nothing was sent or heard for the time of one; where nothing is heard, once.
+// beatIfQuiet sends a heartbeat when nothing was sent or, over a WebSocket, heard for the time of one; where nothing is heard, once. A poll ends by itself.
 func (s *Session) beatIfQuiet(now time.Duration) {
+	if !s.state.hello || s.Transport() == LongPoll {
+		return
+	}
 	unanswered := s.read.lastHeard() + s.g.opts.Heartbeat
-	if s.state.hello && (now >= s.sent+s.g.opts.Heartbeat || now >= unanswered && s.beat < unanswered) {
+	if now >= s.sent+s.g.opts.Heartbeat || s.http == nil && now >= unanswered && s.beat < unanswered {
 		s.beat = s.g.wheel.stamp()
-		s.push(s.g.heartbeat)
+		if s.http == nil {
+			s.push(s.g.heartbeat)
+		} else {
+			s.push(heartbeatFrame)
+		}
 	}
 }
 
 // due is when the session must be looked at again, but for its alarm.
 func (s *Session) due() time.Duration {
 	heartbeat := s.g.opts.Heartbeat
-	due := s.read.lastHeard() + 2*heartbeat
+	due := s.g.wheel.now() + 2*heartbeat
 	sooner := func(at time.Duration, counts bool) {
 		if counts {
 			due = min(due, at)
 		}
 	}
 	sooner(s.deadline, s.deadline > 0)
-	if !s.state.closing {
+	if s.state.closing {
+		return due
+	}
+	if heard := s.read.lastHeard(); s.http == nil {
 		by := time.Duration(s.read.messageBy.Load())
 		sooner(by, by > 0)
-		sooner(s.sent+heartbeat, s.state.hello)
-		sooner(s.read.lastHeard()+heartbeat, s.state.hello && s.beat < s.read.lastHeard()+heartbeat)
-		if s.out != nil {
-			sooner(s.out.progress+2*heartbeat, true)
-		}
+		sooner(heard+heartbeat, s.state.hello && s.beat < heard+heartbeat)
+		sooner(heard+2*heartbeat, true)
+	} else {
+		sooner(s.http.quietBy, s.http.quietBy > 0)
+	}
+	sooner(s.sent+heartbeat, s.state.hello)
+	if s.out != nil {
+		sooner(s.out.progress+2*heartbeat, true)
 	}
 	return due
 }

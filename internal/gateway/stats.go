@@ -12,8 +12,9 @@ type Stats struct {
 	Connections     int // now, those that are being closed included
 	Unauthenticated int // of them, without a hello
 	Opened          uint64
-	Refused         uint64 // handshakes answered with 503
-	Limited         uint64 // handshakes answered with 429
+	Sessions        [transports]int // now, those that are being closed included, by Transport
+	Refused         uint64          // handshakes answered with 503
+	Limited         uint64          // handshakes answered with 429
 	BytesIn         uint64
 	BytesOut        uint64
 	Writes          uint64 // system calls that wrote something
@@ -47,6 +48,7 @@ func (g *Gateway) Stats() Stats {
 		Connections:     g.connections,
 		Unauthenticated: g.unauthenticated,
 		Opened:          g.opened,
+		Sessions:        g.sessions,
 		Refused:         g.refused,
 		Limited:         g.count.limited.Load(),
 		BytesIn:         g.count.bytesIn.Load(),

@@ -49,12 +49,15 @@ func controlWire(op ws.OpCode, payload []byte) []byte {
 	return wire.Bytes()
 }
 
-// closingWire is the last that a session hears when the server closes it: the signal, because proxies lose close codes, and the close frame.
-func closingWire(code protocol.CloseCode, retryAfter time.Duration) []byte {
+// closingWire is the last that a session hears when the server closes it: the signal, because proxies lose close codes, and over a WebSocket the close frame.
+func closingWire(code protocol.CloseCode, retryAfter time.Duration, bare bool) []byte {
 	row, _ := code.Lookup()
 	signal := protocol.AppendSignal(nil, protocol.SignalClosing, "", "", protocol.ClosingData{
 		Code: code, Reason: row.Reason, RetryAfterMS: milliseconds(retryAfter),
 	})
+	if bare {
+		return signal
+	}
 	return append(Wire(signal), controlWire(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), row.Reason))...)
 }
 

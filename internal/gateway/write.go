@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// Offer sends wire, which is complete WebSocket messages as Wire makes them, after everything queued before. It queues nothing and returns false when more
+// Offer sends wire, which Session.Wire has made (or Wire, where it makes the same), after everything queued before. It queues nothing and returns false when more
 // than Options.QueueBytes wait already, in which case Peer.Drained follows once half of that has gone, or when the session is closing. It keeps wire and
 // never changes it; neither may the caller.
 func (s *Session) Offer(wire []byte) bool {
@@ -38,18 +39,27 @@ func (s *Session) Push(wire []byte) {
 
 // Reply pushes one JSON frame, which it copies.
 func (s *Session) Reply(frame []byte) {
-	if s.Deflates() {
-		s.Push(s.Deflate(frame))
-	} else {
-		s.Push(Wire(frame))
-	}
+	s.Push(s.Wire(frame))
 }
 
-// Deflates reports whether the session has agreed on compression: then what Deflate makes may be offered and pushed in place of what Wire makes.
-func (s *Session) Deflates() bool { return s.read.deflates }
+// Wire is frames, separated by newlines, as Offer and Push take them: over a WebSocket in messages, compressed if that was agreed on, over the other transports
+// as they are. It is the same for all sessions for which Deflates, or Bare, is true, and for the others it is what the function Wire makes. The result shares no
+// memory with frames.
+func (s *Session) Wire(frames []byte) []byte {
+	switch {
+	case s.Bare():
+		return bytes.Clone(frames)
+	case s.Deflates():
+		return s.g.deflaters.wire(frames)
+	}
+	return Wire(frames)
+}
 
-// Deflate is Wire with messages compressed, where that makes them smaller. It is the same for all sessions for which Deflates is true.
-func (s *Session) Deflate(frames []byte) []byte { return s.g.deflaters.wire(frames) }
+// Bare reports whether the session takes frames as they are.
+func (s *Session) Bare() bool { return s.http != nil }
+
+// Deflates reports whether the session has agreed on compression.
+func (s *Session) Deflates() bool { return s.read.deflates }
 
 // push is Push with mu held.
 func (s *Session) push(wire []byte) {
@@ -68,11 +78,20 @@ func (s *Session) write(wire []byte) {
 		return
 	}
 	s.sent = s.g.wheel.stamp()
-	if r, ok := s.conn.(*records); ok {
-		r.seal(wire)
-		wire = r.take()
+	if s.http != nil {
+		s.http.write(wire)
+	} else {
+		s.send(wire)
 	}
-	s.transmit(wire)
+}
+
+// send is the way of bytes that are framed, with mu held.
+func (s *Session) send(p []byte) {
+	if r, ok := s.conn.(*records); ok {
+		r.seal(p)
+		p = r.take()
+	}
+	s.transmit(p)
 }
 
 // transmit is the way of all bytes to the socket, or into the queue for it, with mu held.
@@ -80,7 +99,7 @@ func (s *Session) transmit(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	if s.out != nil {
+	if s.out != nil || s.raw == nil {
 		s.enqueue(p)
 		return
 	}
@@ -92,7 +111,6 @@ func (s *Session) transmit(p []byte) {
 	case err != nil:
 		s.abort()
 	case n < len(p):
-		s.out = &outbox{progress: s.g.wheel.stamp()}
 		s.enqueue(p[n:])
 		s.g.running.Go(s.drain)
 	}
@@ -100,6 +118,9 @@ func (s *Session) transmit(p []byte) {
 
 // enqueue adds to the queue, with mu held.
 func (s *Session) enqueue(wire []byte) {
+	if s.out == nil {
+		s.out = &outbox{progress: s.g.wheel.stamp()}
+	}
 	s.out.wires = append(s.out.wires, wire)
 	s.out.bytes += len(wire)
 	s.g.count.queueBytes.Add(int64(len(wire)))
@@ -150,6 +171,11 @@ type outbox struct {
 	wires    [][]byte // the first may have been written in part, and begins with the rest
 	bytes    int
 	progress time.Duration // when the socket last took some
+}
+
+// isStuck reports whether the client has taken nothing of what waits for it for some time.
+func (o *outbox) isStuck(now, patience time.Duration) bool {
+	return o != nil && now >= o.progress+patience
 }
 
 // waiting is how many bytes are queued; nil: none.

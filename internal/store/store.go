@@ -43,6 +43,7 @@ type Store struct {
 	*accounts
 	pruner
 	*keptPresence
+	*checkpoints
 	estate
 	log       *slog.Logger
 	epoch     string
@@ -67,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
-	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), pruner: pruner{d}, estate: estate{d}, log: o.Log}
+	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), checkpoints: newCheckpoints(d), pruner: pruner{d}, estate: estate{d}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -163,6 +164,7 @@ func (s *Store) Close() error {
 		s.committer.stop()
 	}
 	s.accounts.stop()
+	s.saves.stop()
 	s.ensures.stop()
 	s.statuses.stop()
 	return s.engine.close()

@@ -100,6 +100,8 @@ func duties() []test {
 		{"auth/keys", testKeys},
 		{"auth/a ticket is taken once", testTickets},
 
+		{"streams/checkpoints", testCheckpoints},
+
 		{"privacy/what a user has left", testEstate},
 		{"privacy/an erased profile", testBlank},
 		{"privacy/the list of erasures", testErasures},
