@@ -21,7 +21,7 @@ run: build ## build and start a server for this laptop; it prints what to open
 
 .PHONY: build
 build: ## build bin/parley, one static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/parley ./cmd/parley
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/parley ./cmd/parley
 
 .PHONY: test
 test: ## run every test: npm packages, Go, and the concurrent Go packages again with -race
