@@ -28,6 +28,8 @@ has_postgres() {
 
 has_redis() { command -v redis-server >/dev/null; }
 
+has_kafka() { "${BASH_SOURCE[0]%/*}/kafka.sh" 2>/dev/null; }
+
 has_chromium() { command -v chromium >/dev/null; }
 
 has_node() {
@@ -42,6 +44,7 @@ readonly programs=(
   "cc|gcc libc6-dev|a C compiler: the race detector needs one"
   "postgres|postgresql|PostgreSQL $postgres_least or later, the server's own programs (initdb, postgres)"
   "redis|redis-server|Redis 7: a server of their own is started by the tests of its adapters"
+  "kafka|openjdk-17-jre-headless maven|Java 17 and the jars of Apache Kafka 4, which Maven brings: scripts/kafka.sh says what is wrong"
   "chromium|chromium|Chromium: the browser tests drive it"
   "node|nodejs npm|Node $node_least or later, with npm"
 )

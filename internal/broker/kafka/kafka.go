@@ -52,7 +52,7 @@ const (
 type Options struct {
 	// URL is kafka://HOST:9092/TOPIC?partitions=12, or kafkas:// for TLS; several servers of one cluster are separated by commas, and all but the first
 	// are a scheme and a host only. The topic is "parley" when none is named; partitions (12 when not given) counts only when the topic is made.
-	// USER:PASSWORD@ before the host is for SASL: SCRAM, over TLS also PLAIN.
+	// USER:PASSWORD@ before the host is for SASL: scram-sha-512, or what sasl=MECHANISM says.
 	URL  string
 	Name string       // the node's: the client id that Kafka shows, and the key of its broadcasts
 	Log  *slog.Logger // slog.Default() when nil

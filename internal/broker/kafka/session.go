@@ -13,8 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 const (
@@ -97,12 +95,8 @@ func (l *link) settings() []kgo.Opt {
 	if l.target.tls {
 		settings = append(settings, kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12}))
 	}
-	if user, password := l.target.user, l.target.password; user != "" {
-		secret := scram.Auth{User: user, Pass: password}
-		settings = append(settings, kgo.SASL(secret.AsSha512Mechanism(), secret.AsSha256Mechanism()))
-		if l.target.tls {
-			settings = append(settings, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
-		}
+	if l.target.user != "" {
+		settings = append(settings, kgo.SASL(l.target.mechanism()))
 	}
 	return settings
 }

@@ -7,6 +7,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/twmb/franz-go/pkg/sasl"
+	saslplain "github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 const (
@@ -16,11 +20,19 @@ const (
 	defaultPort       = "9092"
 )
 
+// The mechanisms of SASL, as they are written in a URL.
+const (
+	scram512 = "scram-sha-512"
+	scram256 = "scram-sha-256"
+	plain    = "plain" // the password itself
+)
+
 // target is what a URL says.
 type target struct {
 	hosts          []string // HOST:PORT
 	tls            bool
 	user, password string // "" for none
+	sasl           string // how they are told: one of the mechanisms
 	topic          string
 	partitions     int32
 }
@@ -29,7 +41,7 @@ var errURL = errors.New("the URL of Kafka is not kafka://HOST:PORT/TOPIC or kafk
 
 // parse reads a URL. Its errors do not show it: it may hold a password.
 func parse(text string) (target, error) {
-	t := target{topic: defaultTopic, partitions: defaultPartitions}
+	t := target{topic: defaultTopic, partitions: defaultPartitions, sasl: scram512}
 	scheme := ""
 	for i, server := range strings.Split(text, ",") {
 		u, err := url.Parse(server)
@@ -74,14 +86,24 @@ func (t *target) describe(u *url.URL) error {
 		return errURL
 	}
 	for name, values := range query {
-		n, err := strconv.Atoi(values[0])
-		if name != "partitions" || len(values) > 1 {
-			return errors.New("the URL of Kafka has a query of another form than partitions=NUMBER")
+		value := values[0]
+		switch {
+		case name == "partitions" && len(values) == 1:
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > mostPartitions {
+				return fmt.Errorf("partitions of Kafka's topic must be a number from 1 to %d", mostPartitions)
+			}
+			t.partitions = int32(n)
+		case name == "sasl" && len(values) == 1 && (value == scram512 || value == scram256):
+			t.sasl = value
+		case name == "sasl" && len(values) == 1 && value == plain:
+			if !t.tls {
+				return errors.New("sasl=plain shows the password: it needs kafkas://")
+			}
+			t.sasl = value
+		default:
+			return errors.New("the URL of Kafka may say partitions=NUMBER and sasl=scram-sha-512, scram-sha-256 or plain, each once")
 		}
-		if err != nil || n < 1 || n > mostPartitions {
-			return fmt.Errorf("partitions of Kafka's topic must be a number from 1 to %d", mostPartitions)
-		}
-		t.partitions = int32(n)
 	}
 	return nil
 }
@@ -95,4 +117,17 @@ func isTopic(name string) bool {
 		}
 	}
 	return 0 < len(name) && len(name) <= 249 && name != "." && name != ".."
+}
+
+// mechanism is how the user proves who it is.
+func (t *target) mechanism() sasl.Mechanism {
+	secret := scram.Auth{User: t.user, Pass: t.password}
+	switch t.sasl {
+	case plain:
+		return saslplain.Auth{User: t.user, Pass: t.password}.AsMechanism()
+	case scram256:
+		return secret.AsSha256Mechanism()
+	default:
+		return secret.AsSha512Mechanism()
+	}
 }
