@@ -1,0 +1,289 @@
+import type { Frame, Link, Platform, ResultOf } from "../link.js";
+import { Value } from "../observable.js";
+import type { Observable } from "../observable.js";
+import type { Attachment, InboxEntry, MemberSettingsParams, MessageEditParams, MessageSendParams, MessageSendResult, RoomEvent, SignalFrame } from "../protocol.js";
+import type { Inbox } from "./inbox.js";
+import { sent } from "./message.js";
+import type { Outbox } from "./outbox.js";
+import { RoomReceipts } from "./receipts.js";
+import type { Reports, Ticks } from "./receipts.js";
+import { Timeline } from "./timeline.js";
+import type { Surroundings } from "./timeline.js";
+import { Typing } from "./typing.js";
+import type { Window } from "./window.js";
+
+/** What a message says: at least one of text, data and attachments. `Data` is the application's own type of messages. */
+export interface Content<Data = unknown> {
+  /** at most 8 KiB of UTF-8 */
+  text?: string;
+  /** the application's own, any JSON of at most 16 KiB */
+  data?: Data;
+  /** at most 10 */
+  attachments?: Attachment[];
+  /** the seq of the message that it answers */
+  reply_to?: number;
+  /** users who are told, at most 50 */
+  mentions?: string[];
+}
+
+/** What a room is made with. */
+export interface RoomParts {
+  link: Link;
+  platform: Pick<Platform, "now" | "random" | "after">;
+  inbox: Inbox;
+  outbox: Outbox;
+  reports: Reports;
+  /** messages that a timeline holds at most */
+  most: number;
+  me(): string | undefined;
+  /** made once for each message: 1–64 printable ASCII characters */
+  newId(): string;
+  /** A timeline came into view, or went out of it. */
+  watched(): () => void;
+  /** The newest messages have changed: they may be kept. */
+  changed(): void;
+}
+
+/** One room: what it shows and what the user does in it. Reactions, edits and deletions are shown once the server has taken them. */
+export class Room<Data = unknown> {
+  readonly id: string;
+  /** The messages of the room. It is loaded, and kept up to date, while somebody subscribes to it. */
+  readonly timeline: Timeline<Data>;
+  /** The room in the user's inbox: its name, what is unread, one's own settings. Undefined if it is none of the user's rooms. */
+  readonly entry: Observable<InboxEntry | undefined>;
+  /** The other members who type now. Best effort; nobody does in rooms of over 100 members. */
+  readonly typing: Observable<readonly string[]>;
+  /** How far the other members have got. Known while the timeline is in view, in rooms of up to 1,000 members that show receipts. */
+  readonly ticks: Observable<Ticks>;
+  /** How many sessions watch a live room; undefined until that is told. */
+  readonly audience: Observable<number | undefined>;
+
+  readonly #parts: RoomParts;
+  readonly #receipts: RoomReceipts;
+  readonly #typing: Typing;
+  readonly #audience = new Value<number | undefined>(undefined);
+  readonly #ticks = new Value(0);
+  readonly #threads = new Map<number, Timeline<Data>>();
+  #open = false;
+  /** the call that follows the room in this session */
+  #following: Promise<unknown> | undefined;
+
+  /** For Parley: an application finds rooms at Parley.room. */
+  constructor(id: string, parts: RoomParts) {
+    this.id = id;
+    this.#parts = parts;
+    this.#receipts = new RoomReceipts(id, parts.link, () => {
+      this.#ticks.set(this.#ticks.get() + 1);
+      this.#all((timeline) => timeline.changed());
+    });
+    this.#typing = new Typing(id, parts.link, parts.platform);
+    this.timeline = this.#timeline(undefined);
+    this.typing = this.#typing.users;
+    this.audience = this.#audience;
+    this.entry = { get: () => parts.inbox.entry(id), subscribe: (listener) => parts.inbox.subscribe(listener) };
+    this.ticks = { get: () => this.#receipts.get(), subscribe: (listener) => this.#ticks.subscribe(listener) };
+  }
+
+  /** The replies below a message, which are in the room's timeline, too. */
+  thread(seq: number): Timeline<Data> {
+    let thread = this.#threads.get(seq);
+    if (!thread) {
+      thread = this.#timeline(seq);
+      this.#threads.set(seq, thread);
+    }
+    return thread;
+  }
+
+  /**
+   * Sends a message: it is shown at once, waits for a connection if it must, and is stored once. Resolves when it is; rejects with a ParleyError if the
+   * server refuses it, or an OutboxError. Nobody needs to wait: the timeline shows what becomes of it, after a reload, too.
+   */
+  send(content: Content<Data>): Promise<MessageSendResult> {
+    this.#typing.stop();
+    const draft: MessageSendParams = { ...content, room: this.id, client_id: this.#parts.newId() };
+    const result = this.#parts.outbox.add(draft);
+    result.catch(() => {}); // a failure is in the timeline; it is no unhandled rejection
+    return result;
+  }
+
+  /** Sends a failed message again, under the key of its line. */
+  retry(key: string): void {
+    this.#parts.outbox.retry(this.id, key);
+  }
+
+  /** Takes back a message that has failed or still waits, under the key of its line. One that is just being sent may be stored all the same. */
+  cancel(key: string): void {
+    this.#parts.outbox.cancel(this.id, key);
+  }
+
+  /** Changes a message of one's own: absent = unchanged, null = removed. */
+  edit(seq: number, content: Pick<MessageEditParams, "text" | "attachments"> & { data?: Data | null }): Promise<ResultOf<"message.edit">> {
+    return this.#parts.link.call("message.edit", { ...content, room: this.id, seq, client_id: this.#parts.newId() });
+  }
+
+  /** Deletes a message for everyone, for good. */
+  delete(seq: number): Promise<ResultOf<"message.delete">> {
+    return this.#parts.link.call("message.delete", { room: this.id, seq });
+  }
+
+  /** Sets a reaction, or takes it back. */
+  react(seq: number, emoji: string, on = true): Promise<ResultOf<"reaction.add">> {
+    return this.#parts.link.call(on ? "reaction.add" : "reaction.remove", { room: this.id, seq, emoji });
+  }
+
+  /** The user has read everything up to a message; without one, everything there is. Counts change at once, the server is told within a second. */
+  read(seq = this.entry.get()?.head): void {
+    const entry = this.entry.get();
+    if (!entry || seq === undefined || seq <= entry.me.read || entry.room.kind === "live") return;
+    this.#parts.inbox.read(this.id, seq);
+    this.#parts.reports.note("read", this.id, seq);
+  }
+
+  /** The user has pressed a key. Call it as often as you like; the others see it end 5 seconds after the last call, or when a message is sent. */
+  type(): void {
+    this.#typing.start();
+  }
+
+  /** Changes the user's own settings of the room. */
+  async set(settings: Omit<MemberSettingsParams, "room">): Promise<void> {
+    await this.#parts.link.call("member.settings", { ...settings, room: this.id });
+    this.#parts.inbox.changed();
+  }
+
+  /** Whether somebody has looked at it since it was closed last. For Parley, as what follows. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** The position that the next session is to resume from; undefined where there is none. */
+  get position(): number | undefined {
+    const positions = this.#timelines().flatMap((timeline) => timeline.position ?? []);
+    return positions.length > 0 ? Math.min(...positions) : undefined;
+  }
+
+  /** A session has opened. `followed` is the position that it goes on from, if it does. */
+  live(followed: number | undefined): void {
+    this.#following = undefined;
+    if (!this.#open) return;
+    this.#all((timeline) => {
+      if (followed === undefined || (timeline.position ?? -1) < followed) timeline.lost();
+    });
+    this.#load();
+  }
+
+  /** The session has ended. */
+  ended(): void {
+    this.#typing.clear();
+    this.#audience.set(undefined);
+  }
+
+  /** Takes what the session brings about the room, in order. */
+  take(frame: Frame): void {
+    switch (frame.event) {
+      case "typing":
+        return this.#typing.take(frame.user ?? "", frame.data);
+      case "receipt":
+        return this.#receipts.moved(frame.data.members);
+      case "audience":
+        return this.#audience.set(frame.data.watching);
+      case "reset":
+        this.#all((timeline) => timeline.lost());
+        return this.#load();
+      case "skipped":
+        return this.#pass(frame);
+      case "room.added":
+      case "room.removed":
+      case "presence":
+        return;
+    }
+    if (frame.event === "message.created" && frame.user !== null) this.#typing.ended(frame.user);
+    this.#receipts.take(frame);
+    this.#pass(frame);
+  }
+
+  /** A message of the user's was stored. */
+  answered(draft: MessageSendParams, result: MessageSendResult): void {
+    const message = sent(draft, result, this.#parts.me() ?? "");
+    this.#all((timeline) => timeline.answered(message));
+  }
+
+  /** What waits to be sent has changed. */
+  waiting(): void {
+    this.#all((timeline) => timeline.changed());
+  }
+
+  /** Begins with a copy of the newest messages from an earlier page. */
+  restore(window: Window): void {
+    this.timeline.restore(window);
+    this.#open = true;
+    if (this.#parts.link.session.get()) this.timeline.lost(); // the session began without its position
+  }
+
+  /** The room went out of view some time ago: nothing of it is kept up to date. */
+  close(): void {
+    this.#open = false;
+    this.#all((timeline) => timeline.drop());
+    this.#threads.clear();
+    const following = this.#following;
+    this.#following = undefined;
+    if (following && !this.entry.get()) void this.#parts.link.call("room.unsubscribe", { room: this.id }).catch(() => {});
+  }
+
+  #timelines(): Timeline<Data>[] {
+    return [this.timeline, ...this.#threads.values()];
+  }
+
+  #all(act: (timeline: Timeline<Data>) => void): void {
+    this.#timelines().forEach(act);
+  }
+
+  #pass(frame: RoomEvent | SignalFrame<"skipped">): void {
+    if (!this.#open) return;
+    this.#all((timeline) => timeline.take(frame));
+    this.#parts.changed();
+  }
+
+  #timeline(thread: number | undefined): Timeline<Data> {
+    const { link, outbox, most, me } = this.#parts;
+    const surroundings: Surroundings = {
+      list: async (params) => {
+        await this.#follow();
+        const page = await link.call("message.list", params);
+        this.#parts.changed();
+        return page;
+      },
+      ready: () => link.session.get() !== undefined,
+      me,
+      outgoing: () => outbox.of(this.id),
+      ticks: () => this.#receipts.get(),
+      watched: () => {
+        const opened = !this.#open;
+        this.#open = true;
+        if (thread !== undefined) this.#threads.set(thread, timeline);
+        const end = this.#parts.watched();
+        if (opened) this.#load();
+        else void timeline.refresh();
+        return () => {
+          if (thread !== undefined && this.#threads.delete(thread)) timeline.drop();
+          end();
+        };
+      },
+      most,
+    };
+    const timeline = new Timeline<Data>(this.id, thread, surroundings);
+    return timeline;
+  }
+
+  #load(): void {
+    if (!this.#parts.link.session.get()) return;
+    this.#all((timeline) => void timeline.refresh());
+    if (this.entry.get()?.room.kind !== "live") void this.#receipts.load();
+  }
+
+  /** Follows a room that is none of the user's: a session follows the others by itself. */
+  async #follow(): Promise<void> {
+    if (this.entry.get()) return;
+    this.#following ??= this.#parts.link.call("room.subscribe", { room: this.id });
+    await this.#following;
+  }
+}
