@@ -23,8 +23,9 @@ type SearchReport struct {
 	CaughtUpS float64   `json:"caught_up_s"` // from the last acknowledgement until the last was found: how far the index was behind the log
 	Queries   uint64    `json:"queries"`
 	QueryMS   Quantiles `json:"query_ms"`
-	Empty     uint64    `json:"empty"`  // queries for words that stand in some message, and that found none
-	LagMS     Quantiles `json:"lag_ms"` // from the acknowledgement of a message to the answer that has it, under load
+	Partial   uint64    `json:"partial"` // of them, those for which the server's time ran out
+	Empty     uint64    `json:"empty"`   // of the others, those that found none, though their words stand in some message
+	LagMS     Quantiles `json:"lag_ms"`  // from the acknowledgement of a message to the answer that has it, under load
 }
 
 // searchRun is a run of the scenario search: rooms are filled with messages of words as common and as rare as in a language; then some search, while others
@@ -37,6 +38,7 @@ type searchRun struct {
 	words   []string
 	number  atomic.Uint64 // of messages
 	wrong   atomic.Uint64
+	partial atomic.Uint64
 	empty   atomic.Uint64
 	query   *latency
 	lag     *latency
@@ -77,7 +79,8 @@ func runSearch(ctx context.Context, c Config) (Report, error) {
 	if err := r.searchUnderLoad(ctx); err != nil {
 		return Report{}, err
 	}
-	s.Queries, s.QueryMS, s.LagMS, s.Empty = r.queries.Load(), r.query.quantiles(), r.lag.quantiles(), r.empty.Load()
+	s.Queries, s.QueryMS, s.LagMS = r.queries.Load(), r.query.quantiles(), r.lag.quantiles()
+	s.Partial, s.Empty = r.partial.Load(), r.empty.Load()
 	r.report = Report{
 		Scenario: Search, Rooms: len(r.rooms), Seconds: time.Since(began).Seconds(), Sent: r.number.Load(), Acked: r.count.acked.Load(),
 		AckMS: r.ack.quantiles(), AckedPerS: s.FillPerS, Strange: r.wrong.Load(), BenchCPUS: processorTime(), Special: Special{Search: s},
@@ -280,7 +283,10 @@ func (r *searchRun) searchAll(ctx, during context.Context, who int) error {
 		}
 		r.query.add(who, time.Since(began))
 		r.queries.Add(1)
-		if len(result.Messages) == 0 {
+		switch {
+		case result.Partial:
+			r.partial.Add(1)
+		case len(result.Messages) == 0:
 			r.empty.Add(1)
 		}
 		for i, m := range result.Messages {
@@ -316,7 +322,7 @@ func answers(query string, text *string) bool {
 // lines are the report for people, name and text in turn.
 func (s *SearchReport) lines(line func(name, format string, args ...any)) {
 	line("filled", "%s messages, %s/s; the last was found %.1f s after it was acknowledged", number(s.Messages), number(uint64(s.FillPerS)), s.CaughtUpS)
-	line("searched", "%s times", number(s.Queries))
+	line("searched", "%s times, %s of them cut short by the server's time limit", number(s.Queries), number(s.Partial))
 	line("", "%s", s.QueryMS)
 	line("found after", "%s", s.LagMS)
 }
