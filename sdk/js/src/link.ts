@@ -121,8 +121,10 @@ export interface Awareness {
 /** The part of the standard's WebSocket that a link uses. */
 export interface WebSocketLike {
   onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
+  /** called with `{data}` */
+  onmessage: ((event: never) => void) | null;
+  /** called with `{code, reason}` */
+  onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
   send(data: string): void;
   close(code?: number, reason?: string): void;
