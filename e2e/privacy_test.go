@@ -70,7 +70,7 @@ func TestExportUser(t *testing.T) {
 		}
 		types[r["type"].(string)]++
 	}
-	want := map[string]int{"user": 1, "session": 1, "membership": 3, "message": 6, "reaction": 1}
+	want := map[string]int{"user": 1, "presence": 1, "session": 1, "membership": 3, "message": 6, "reaction": 1}
 	for kind, n := range want {
 		if types[kind] != n {
 			t.Errorf("the export has %d records of the type %s, want %d:\n%s", types[kind], kind, n, strings.Join(lines, "\n"))

@@ -208,9 +208,10 @@ type Limits struct {
 // ExportType says what a record of an export is about.
 type ExportType string
 
-// The types of records: of a user's export the first five, of a room's the others and messages.
+// The types of records: of a user's export the first six, of a room's the others and messages.
 const (
 	ExportUser       ExportType = "user"       // the profile
+	ExportPresence   ExportType = "presence"   // the status that the user has set, and when they were last seen
 	ExportSession    ExportType = "session"    // a live session
 	ExportMembership ExportType = "membership" // what the user is, or was, to a room
 	ExportMessage    ExportType = "message"    // a message as it stands
@@ -222,17 +223,18 @@ const (
 
 // ExportRecord is one line of an export; what its type does not speak of is absent.
 type ExportRecord struct {
-	Type    ExportType `json:"type"`
-	Room    string     `json:"room,omitzero"` // which room it is about
-	Name    string     `json:"name,omitzero"` // of a membership: the room's
-	User    *User      `json:"user,omitzero"`
-	Session *Session   `json:"session,omitzero"`
-	Member  *Member    `json:"member,omitzero"`
-	Me      *Me        `json:"me,omitzero"`   // of a membership: the user's own cursors and settings
-	Left    bool       `json:"left,omitzero"` // of a membership: it has ended
-	Message *Message   `json:"message,omitzero"`
-	Target  Seq        `json:"target,omitzero"` // of a reaction: the message
-	Emoji   string     `json:"emoji,omitzero"`
-	Object  *Room      `json:"object,omitzero"` // the room
-	Event   Raw        `json:"event,omitzero"`  // as it went over the wire
+	Type     ExportType    `json:"type"`
+	Room     string        `json:"room,omitzero"` // which room it is about
+	Name     string        `json:"name,omitzero"` // of a membership: the room's
+	User     *User         `json:"user,omitzero"`
+	Presence *PresenceData `json:"presence,omitzero"`
+	Session  *Session      `json:"session,omitzero"`
+	Member   *Member       `json:"member,omitzero"`
+	Me       *Me           `json:"me,omitzero"`   // of a membership: the user's own cursors and settings
+	Left     bool          `json:"left,omitzero"` // of a membership: it has ended
+	Message  *Message      `json:"message,omitzero"`
+	Target   Seq           `json:"target,omitzero"` // of a reaction: the message
+	Emoji    string        `json:"emoji,omitzero"`
+	Object   *Room         `json:"object,omitzero"` // the room
+	Event    Raw           `json:"event,omitzero"`  // as it went over the wire
 }

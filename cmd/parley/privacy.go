@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/app"
 	"github.com/parley-im/parley/internal/privacy"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
@@ -34,13 +34,6 @@ func (p storePlace) withStore(ctx context.Context, use func(*store.Store) error)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	return use(s)
-}
-
-// exporter reads the store itself.
-func exporter(s *store.Store) *privacy.Exporter {
-	return &privacy.Exporter{Estate: s, Snapshots: s, Users: s, Sessions: func(ctx context.Context, user string) ([]protocol.Session, error) {
-		return auth.LiveSessions(ctx, s, user)
-	}}
 }
 
 // records writes records as lines.
@@ -70,7 +63,7 @@ func (c *exportUserCommand) Run(ctx context.Context) error {
 	return c.withStore(ctx, func(s *store.Store) error {
 		out := &records{out: bufio.NewWriter(os.Stdout)}
 		for page := new(privacy.Page); page != nil; {
-			batch, next, err := exporter(s).User(ctx, c.ID, *page, exportPage)
+			batch, next, err := app.NewExporter(s).User(ctx, c.ID, *page, exportPage)
 			if err != nil {
 				return err
 			}
@@ -97,7 +90,7 @@ type exportRoomCommand struct {
 func (c *exportRoomCommand) Run(ctx context.Context) error {
 	return c.withStore(ctx, func(s *store.Store) error {
 		out := &records{out: bufio.NewWriter(os.Stdout)}
-		if err := exporter(s).Room(ctx, c.ID, out.write); err != nil {
+		if err := app.NewExporter(s).Room(ctx, c.ID, out.write); err != nil {
 			return err
 		}
 		return out.out.Flush()

@@ -131,11 +131,11 @@ func (a *App) open(ctx context.Context) error {
 		chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
 		chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
 	)
-	exporter := a.openPrivacy(core)
+	a.eraser = a.newEraser(core)
 	a.api = api.New(api.Options{
 		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store,
 		Checkpoints: a.store, StreamKey: a.store.Key("streams"),
-		Chat: core, Eraser: a.eraser, Exporter: exporter,
+		Chat: core, Eraser: a.eraser, Exporter: NewExporter(a.store),
 		Limits: protocol.Limits{
 			TextBytes: protocol.MaxTextBytes, FrameBytes: int64(cfg.Limits.FrameBytes), MessagesPerSecond: float64(cfg.Limits.MessagesPerSecond),
 			Burst: int64(cfg.Limits.Burst), Replay: int64(cfg.Limits.Replay),

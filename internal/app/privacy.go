@@ -5,20 +5,31 @@ import (
 
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/privacy"
+	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
-// openPrivacy makes erasure, which asks the api that is made after it and knows it too, and export.
-func (a *App) openPrivacy(core *chat.Service) *privacy.Exporter {
-	a.eraser = privacy.NewEraser(privacy.Options{
+// newEraser makes what erases. It asks the api, which is made after it and knows it too.
+func (a *App) newEraser(core *chat.Service) *privacy.Eraser {
+	return privacy.NewEraser(privacy.Options{
 		Estate: a.store, Chat: core, Log: a.log,
 		SignOut: func(ctx context.Context, user string) error { return a.api.SignOut(ctx, user) },
 	})
+}
+
+// NewExporter makes what exports from a store, for a server and for the commands that read a store beside one.
+func NewExporter(s *store.Store) *privacy.Exporter {
 	return &privacy.Exporter{
-		Estate: a.store, Snapshots: a.store, Users: a.store,
+		Estate: s, Snapshots: s, Users: s,
+		Presence: func(ctx context.Context, user string) (protocol.PresenceData, error) {
+			oneself := presence.Pair{Viewer: user, User: user}
+			kept, err := s.Visible(ctx, []presence.Pair{oneself})
+			return protocol.PresenceData{Status: kept[oneself].Status, LastSeen: kept[oneself].LastSeen}, err
+		},
 		Sessions: func(ctx context.Context, user string) ([]protocol.Session, error) {
-			return auth.LiveSessions(ctx, a.store, user)
+			return auth.LiveSessions(ctx, s, user)
 		},
 	}
 }

@@ -16,7 +16,9 @@ type Exporter struct {
 	Estate    Estate
 	Snapshots chat.Snapshots
 	Users     chat.Users
-	Sessions  func(ctx context.Context, user string) ([]protocol.Session, error) // the live ones
+	// Presence is the status that the user has set, and when they were last seen; Sessions are the live ones.
+	Presence func(ctx context.Context, user string) (protocol.PresenceData, error)
+	Sessions func(ctx context.Context, user string) ([]protocol.Session, error)
 }
 
 // Page is where an export goes on. The zero Page is the beginning.
@@ -42,8 +44,8 @@ func ParsePage(s string) (p Page, ok bool) {
 	return p, err == nil && json.Unmarshal(b, &p) == nil
 }
 
-// User reads the next records of a user's export, about limit of them; next is nil when there are no more. They are the profile, the live sessions, and for
-// each room: the membership, the messages that the user wrote as they stand, and the user's reactions. Records of one room are of one moment, unless the
+// User reads the next records of a user's export, about limit of them; next is nil when there are no more. They are the profile, the presence, the live sessions, and
+// for each room: the membership, the messages that the user wrote as they stand, and the user's reactions. Records of one room are of one moment, unless the
 // room has more than a page; those of two rooms are not.
 func (x *Exporter) User(ctx context.Context, user string, from Page, limit int) (records []protocol.ExportRecord, next *Page, err error) {
 	page := from
@@ -102,6 +104,13 @@ func (x *Exporter) profile(ctx context.Context, user string) ([]protocol.ExportR
 	var records []protocol.ExportRecord
 	for i := range users {
 		records = append(records, protocol.ExportRecord{Type: protocol.ExportUser, User: &users[i]})
+	}
+	presence, err := x.Presence(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if len(users) > 0 || presence.LastSeen != 0 {
+		records = append(records, protocol.ExportRecord{Type: protocol.ExportPresence, Presence: &presence})
 	}
 	sessions, err := x.Sessions(ctx, user)
 	if err != nil {

@@ -697,7 +697,13 @@ export interface UserExportParams {
 }
 
 /** ExportType says what a record of an export is about. */
-export type ExportType = "user" | "session" | "membership" | "message" | "reaction" | "room" | "member" | "event";
+export type ExportType = "user" | "presence" | "session" | "membership" | "message" | "reaction" | "room" | "member" | "event";
+
+/** PresenceData is how the user of the signal is seen. */
+export interface PresenceData {
+  status: Status;
+  last_seen?: string;
+}
 
 /** ExportRecord is one line of an export; what its type does not speak of is absent. */
 export interface ExportRecord {
@@ -707,6 +713,7 @@ export interface ExportRecord {
   /** of a membership: the room's */
   name?: string;
   user?: User;
+  presence?: PresenceData;
   session?: Session;
   member?: Member;
   /** of a membership: the user's own cursors and settings */
@@ -825,12 +832,6 @@ export interface ReceiptData {
 export interface TypingData {
   active: boolean;
   expires_ms: number;
-}
-
-/** PresenceData is how the user of the signal is seen. */
-export interface PresenceData {
-  status: Status;
-  last_seen?: string;
 }
 
 /** RoomAddedData is the room that the session's user has become a member of. */
