@@ -10,7 +10,7 @@ import (
 // Two nodes work as one system, with the broker, while it is away, and when it is back.
 func TestTwoNodesAreOneSystem(t *testing.T) {
 	broker := startNATS(t)
-	nodes := startTwo(t, broker)
+	nodes := startTwo(t, broker.url)
 	b := nodes[0].backend()
 	room := b.newRoom("group", "alice", "bob", "carol", "dave")
 	alice, bob := nodes[0].connect("alice", nil), nodes[1].connect("bob", nil)

@@ -24,15 +24,15 @@ func clusters() []cluster {
 			return []*server{start(t, slices.Concat(unlimited, flags)...)}
 		}},
 		{"two nodes, PostgreSQL and NATS", func(t *testing.T, flags ...string) []*server {
-			return startTwo(t, startNATS(t), flags...)
+			return startTwo(t, startNATS(t).url, flags...)
 		}},
 	}
 }
 
-// startTwo starts two nodes of one cluster.
-func startTwo(t *testing.T, broker *natsServer, flags ...string) []*server {
+// startTwo starts two nodes of one cluster, joined by the broker at a URL.
+func startTwo(t *testing.T, broker string, flags ...string) []*server {
 	t.Helper()
-	flags = slices.Concat([]string{"--store", testkit.StartPostgres(t).Database(t), "--broker", broker.url}, unlimited, flags)
+	flags = slices.Concat([]string{"--store", testkit.StartPostgres(t).Database(t), "--broker", broker}, unlimited, flags)
 	one := start(t, flags...)
 	two := startIn(t, "parley", one.dir, flags...)
 	return []*server{one, two}

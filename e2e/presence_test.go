@@ -255,7 +255,7 @@ func TestPresenceOverHTTP(t *testing.T) {
 // Who hides on one node is hidden on the others.
 func TestPresenceHiddenOnAllNodes(t *testing.T) {
 	t.Parallel()
-	nodes := startTwo(t, startNATS(t))
+	nodes := startTwo(t, startNATS(t).url)
 	b := nodes[0].backend()
 	room := b.newRoom("group", "alice", "bob", "carol")
 	phone, desk := nodes[0].connect("alice", object{"device": "phone"}), nodes[1].connect("alice", object{"device": "desk"})

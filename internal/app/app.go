@@ -20,6 +20,7 @@ import (
 	"github.com/parley-im/parley/internal/broker/kafka"
 	"github.com/parley-im/parley/internal/broker/memory"
 	"github.com/parley-im/parley/internal/broker/nats"
+	"github.com/parley-im/parley/internal/broker/rabbitmq"
 	"github.com/parley-im/parley/internal/broker/redis"
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/config"
@@ -191,6 +192,8 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 		a.live, err = redis.Open(ctx, redis.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
 	case "kafka", "kafkas":
 		a.live, err = kafka.Open(ctx, kafka.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
+	case "amqp", "amqps":
+		a.live, err = rabbitmq.Open(ctx, rabbitmq.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
 	default:
 		a.live, err = nats.Open(ctx, nats.Options{URL: a.cfg.Broker, Name: node, Log: a.log}, a.hub)
 	}

@@ -57,6 +57,7 @@ var layout = []row{
 	{pkg: "internal/state/memory", imports: "internal/state"},
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{pkg: "internal/broker/redis", imports: "internal/broker", libs: "rueidis"},
+	{pkg: "internal/broker/rabbitmq", imports: "internal/broker", libs: "amqp091"},
 	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
@@ -107,6 +108,7 @@ var layout = []row{
 
 // libraries are the modules that code outside tests may import, where a row says so.
 var libraries = []library{
+	{"amqp091", "github.com/rabbitmq/amqp091-go"},
 	{"ansi", "github.com/charmbracelet/x/ansi"},
 	{"bubbletea", "charm.land/bubbletea/v2"},
 	{"coder-websocket", "github.com/coder/websocket"},

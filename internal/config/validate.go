@@ -200,10 +200,13 @@ func checkBroker(broker string) error {
 	if isKafka(broker) {
 		return checkKafka(broker)
 	}
+	if isRabbitMQ(broker) {
+		return checkRabbitMQ(broker)
+	}
 	for server := range strings.SplitSeq(broker, ",") {
 		scheme, _, _ := strings.Cut(server, ":")
 		if scheme != "nats" && scheme != "tls" {
-			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC")
+			return errors.New("must be nats://HOST:4222 (tls:// for a server that wants TLS), or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST")
 		}
 		if err := checkURL(server); err != nil {
 			return err
@@ -248,6 +251,25 @@ func checkKafka(s string) error {
 		}
 		if i > 0 && (u.User != nil || u.Path != "" || u.RawQuery != "") {
 			return errors.New("must name user, topic and partitions of Kafka in its first URL only")
+		}
+	}
+	return nil
+}
+
+// isRabbitMQ reports whether a URL is of a RabbitMQ server.
+func isRabbitMQ(s string) bool {
+	return strings.HasPrefix(s, "amqp:") || strings.HasPrefix(s, "amqps:")
+}
+
+// checkRabbitMQ checks the URLs of the servers of a RabbitMQ cluster. Each is whole: the client library takes them as they are.
+func checkRabbitMQ(s string) error {
+	for server := range strings.SplitSeq(s, ",") {
+		if err := checkURL(server); err != nil {
+			return err
+		}
+		u, err := parseURL(server)
+		if err != nil || !isRabbitMQ(server) || u.Hostname() == "" || strings.Count(u.EscapedPath(), "/") > 1 {
+			return errors.New("must be amqp://HOST:5672/VHOST (amqps:// for TLS), with %2F for a slash in VHOST, or several separated by commas")
 		}
 	}
 	return nil

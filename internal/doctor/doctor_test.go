@@ -121,6 +121,8 @@ func TestBroker(t *testing.T) {
 		{"redis", "INFO {}\r\n", doctor.Warn},
 		{"kafka", "\x00\x00\x01\x0aPley", doctor.Good},
 		{"kafka", "INFO {}\r\n", doctor.Warn},
+		{"amqp", "\x01\x00\x00\x00\x00\x01", doctor.Good},
+		{"amqp", "AMQP\x00\x01\x00\x00", doctor.Warn}, // another version
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)

@@ -149,6 +149,12 @@ func greetingOf(scheme string) greeting {
 		return greeting{"Kafka", "9092", scheme == "kafkas", question, func(word string) bool {
 			return strings.HasPrefix(word, "\x00\x00") && strings.HasSuffix(word, "P")
 		}}
+	case "amqp", "amqps":
+		// The protocol and its version. The answer is a frame: a method, on the channel 0, of a length below 64 KiB.
+		port := map[string]string{"amqp": "5672", "amqps": "5671"}[scheme]
+		return greeting{"RabbitMQ", port, scheme == "amqps", "AMQP\x00\x00\x09\x01", func(word string) bool {
+			return word == "\x01\x00\x00\x00\x00"
+		}}
 	}
 	return greeting{"NATS", "4222", false, "", func(word string) bool { return word == "INFO " }}
 }

@@ -3,7 +3,6 @@ package testkit
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +41,8 @@ func StartKafka(t testing.TB) *Kafka {
 		t.Skip("SKIPPED WITHOUT A REAL KAFKA: ", err)
 	}
 	k := &Kafka{t: t, jars: jars, dir: t.TempDir()}
-	k.port, k.controller = freePorts(t)
+	ports := freePorts(t, 2)
+	k.port, k.controller = ports[0], ports[1]
 	k.URL = fmt.Sprintf("kafka://127.0.0.1:%d", k.port)
 	t.Cleanup(k.Kill)
 	k.Start()
@@ -63,21 +63,6 @@ func kafkaJars() (string, error) {
 		return "", errors.New("no jars: run scripts/kafka.sh, which brings them with Maven")
 	}
 	return slices.Max(made), nil
-}
-
-// freePorts are two ports that nobody listens at.
-func freePorts(t testing.TB) (one, two int) {
-	t.Helper()
-	var ports [2]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports[0], ports[1]
 }
 
 // Start starts a server that was killed, at the same address and with nothing in it, and returns when it takes connections.

@@ -303,3 +303,50 @@ func BenchmarkFollow(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHints tells how many hints RabbitMQ carries, from one node to others that all follow their rooms.
+func BenchmarkHints(b *testing.B) {
+	const window = 1000 // hints on their way
+	e := &engine{RabbitMQ: testkit.StartRabbitMQ(b)}
+	e.url = e.URL
+	for _, receivers := range []int{1, 4} {
+		b.Run(strconv.Itoa(receivers), func(b *testing.B) {
+			sender := e.open(b, "sender", brokertest.NewRecorder())
+			defer sender.Close()
+			last := brokertest.NewRecorder()
+			for i := range receivers {
+				r := receiver{nil}
+				if i == receivers-1 {
+					r.fence = last
+				}
+				live := e.open(b, "receiver", r)
+				defer live.Close()
+				if err := live.Follow(b.Context(), []string{"r_a"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			message := bytes.Repeat([]byte("x"), 400)
+			sent := 0
+			for b.Loop() {
+				sender.Publish("r_a", message)
+				if sent++; sent%window == 0 {
+					fence := strconv.Itoa(sent)
+					sender.Broadcast([]byte(fence))
+					last.AwaitMessage(b, "", fence)
+				}
+			}
+			b.ReportMetric(float64(sent)/b.Elapsed().Seconds(), "hints/s")
+		})
+	}
+}
+
+// receiver takes no notice of hints; broadcasts go to fence, if it has one.
+type receiver struct{ fence *brokertest.Recorder }
+
+func (r receiver) Receive(m broker.Message) {
+	if r.fence != nil && m.Room == "" {
+		r.fence.Receive(m)
+	}
+}
+
+func (receiver) Lost() {}
