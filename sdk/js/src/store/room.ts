@@ -162,13 +162,16 @@ export class Room<Data = unknown> {
   }
 
   /** A session has opened. `followed` is the position that it goes on from, if it does. */
-  live(followed: number | undefined): void {
+  opened(followed: number | undefined): void {
     this.#following = undefined;
-    if (!this.#open) return;
     this.#all((timeline) => {
       if (followed === undefined || (timeline.position ?? -1) < followed) timeline.lost();
     });
-    this.#load();
+  }
+
+  /** The session takes calls. */
+  live(): void {
+    if (this.#open) this.#load();
   }
 
   /** The session has ended. */
@@ -216,7 +219,9 @@ export class Room<Data = unknown> {
   restore(window: Window): void {
     this.timeline.restore(window);
     this.#open = true;
-    if (this.#parts.link.session.get()) this.timeline.lost(); // the session began without its position
+    if (!this.#parts.link.session.get()) return;
+    this.timeline.lost(); // the session began without its position
+    this.#load();
   }
 
   /** The room went out of view some time ago: nothing of it is kept up to date. */

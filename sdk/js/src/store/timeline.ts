@@ -188,11 +188,10 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
     }
   }
 
-  /** The stream goes on elsewhere: everything is loaded anew. */
+  /** The stream goes on elsewhere: what is shown stays until refresh has loaded it anew. */
   lost(): void {
     this.#stale = true;
     this.#load = undefined;
-    void this.refresh();
   }
 
   /** A message of one's own has its place. */
@@ -266,6 +265,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
       if (next === "hole") {
         this.#window = window;
         this.lost();
+        void this.refresh();
         return;
       }
       window = next;

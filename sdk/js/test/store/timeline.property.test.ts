@@ -52,8 +52,10 @@ class World {
   /** The server gives up on the stream and tells where it goes on; or it does not even tell. */
   reset(told: boolean): void {
     this.pushed = this.log.head;
-    if (told) this.timeline.lost();
-    else this.log.happen({ what: "joined", user: "carol" }); // the next event shows that something is missing
+    if (told) {
+      this.timeline.lost();
+      void this.timeline.refresh();
+    } else this.log.happen({ what: "joined", user: "carol" }); // the next event shows that something is missing
   }
 
   /** The connection is lost and a new one resumes, or cannot. */

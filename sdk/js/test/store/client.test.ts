@@ -1,0 +1,418 @@
+import { describe, expect, test } from "vitest";
+
+import { memoryStorage, OutboxError, ParleyError } from "../../src/index.js";
+import { lines, look, Stage } from "./stage.js";
+
+describe("two people talk", () => {
+  test("both see the same, with ticks", async () => {
+    const stage = new Stage();
+    const { id } = stage.server.createRoom({ kind: "direct", members: ["alice", "bob"] });
+    const alice = (await stage.connected("alice")).room(id);
+    const bob = (await stage.connected("bob")).room(id);
+    look(alice.timeline);
+    look(bob.timeline);
+    await stage.pass();
+
+    const sending = alice.send({ text: "Noon?" });
+    expect(lines(alice)).toEqual(["me: Noon? (pending)"]);
+    await sending;
+    await stage.pass(2000);
+    expect(lines(bob)).toEqual(["alice: Noon?"]);
+    expect(lines(alice)).toEqual(["me: Noon? (delivered)"]);
+
+    bob.read();
+    void bob.send({ text: "Yes" });
+    await stage.pass(2000);
+    expect(lines(alice)).toEqual(["me: Noon? (read)", "bob: Yes"]);
+    expect(lines(bob)).toEqual(["alice: Noon?", "me: Yes (delivered)"]);
+  });
+
+  test("a message keeps its key from pending to sent, and is never there twice", async () => {
+    const stage = new Stage();
+    const { id } = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = (await stage.connected("alice")).room(id);
+    const seen: string[][] = [];
+    alice.timeline.subscribe(() => seen.push(alice.timeline.get().items.map((item) => item.key)));
+    await stage.pass();
+    await alice.send({ text: "once" });
+    await stage.pass();
+    const keys = new Set(seen.flat());
+    expect(keys.size).toBe(1);
+    expect(Math.max(...seen.map((now) => now.length))).toBe(1);
+  });
+
+  test("edits, reactions, deletions and threads", async () => {
+    const stage = new Stage();
+    const { id } = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = (await stage.connected("alice")).room(id);
+    const bob = (await stage.connected("bob")).room(id);
+    look(alice.timeline);
+    look(bob.timeline);
+    const { seq } = await alice.send({ text: "Lucnh?" });
+    await alice.edit(seq, { text: "Lunch?" });
+    await bob.react(seq, "👍");
+    await alice.react(seq, "👍");
+    await stage.pass();
+    expect(lines(alice)).toEqual(["me: Lunch? (sent edited 👍2!)"]);
+    await alice.react(seq, "👍", false);
+    const thread = bob.thread(seq);
+    look(thread);
+    await bob.send({ text: "Where?", reply_to: seq });
+    await bob.send({ text: "Elsewhere" });
+    await stage.pass();
+    expect(thread.get().items.map((item) => item.type === "message" && item.message.text)).toEqual(["Where?"]);
+    await alice.delete(seq);
+    await stage.pass();
+    expect(lines(bob)).toEqual(["alice: – (edited)", "me: Where? (sent)", "me: Elsewhere (sent)"]);
+  });
+
+  test("typing is told at most every 3 seconds, and ends when it is sent, or by itself", async () => {
+    const stage = new Stage();
+    const { id } = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = (await stage.connected("alice")).room(id);
+    const bob = (await stage.connected("bob")).room(id);
+    for (let key = 0; key < 20; key++) {
+      alice.type();
+      await stage.pass();
+    }
+    expect(bob.typing.get()).toEqual(["alice"]);
+    expect(stage.server.calls.filter((c) => c.method === "typing.start")).toHaveLength(1);
+    await alice.send({ text: "done" });
+    await stage.pass();
+    expect(bob.typing.get()).toEqual([]);
+    alice.type();
+    await stage.pass();
+    expect(bob.typing.get()).toEqual(["alice"]);
+    await stage.pass(6000);
+    expect(bob.typing.get()).toEqual([]);
+  });
+});
+
+describe("the outbox", () => {
+  test("three messages without a connection are there once each, in order, after it is back", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = await stage.connected("alice");
+    const room = alice.room(fake.id);
+    look(room.timeline);
+    await stage.pass();
+    stage.server.block("websocket", "events", "poll");
+    stage.server.cut();
+    await stage.pass();
+    for (const text of ["one", "two", "three"]) void room.send({ text });
+    expect(lines(room)).toEqual(["me: one (pending)", "me: two (pending)", "me: three (pending)"]);
+    stage.server.unblock("websocket", "events", "poll");
+    await stage.pass(60_000);
+    expect(lines(room)).toEqual(["me: one (sent)", "me: two (sent)", "me: three (sent)"]);
+    expect(fake.log.filter((e) => e.event === "message.created")).toHaveLength(3);
+  });
+
+  test("a lost answer is no second message", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const room = (await stage.connected("alice")).room(fake.id);
+    look(room.timeline);
+    await stage.pass();
+    stage.server.loseReply("message.send");
+    void room.send({ text: "once" });
+    await stage.pass(60_000);
+    expect(lines(room)).toEqual(["me: once (sent)"]);
+    expect(fake.log.filter((e) => e.event === "message.created")).toHaveLength(1);
+  });
+
+  test("a rate limit is waited for, a refusal is shown, and does not hold up the next", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const room = (await stage.connected("alice")).room(fake.id);
+    look(room.timeline);
+    await stage.pass();
+    stage.server.refuse("message.send", { code: "rate_limited", message: "Slow down.", retry_after_ms: 5000, scope: "user" });
+    void room.send({ text: "patient" });
+    const next = room.send({ text: "next" });
+    await stage.pass(4000);
+    expect(lines(room)).toEqual(["me: patient (pending)", "me: next (pending)"]);
+    stage.server.refuse("message.send", { code: "forbidden", message: "You are muted." });
+    await stage.pass(20_000);
+    await next;
+    expect(lines(room)).toEqual(["me: next (sent)", "me: patient (failed)"]);
+    const failed = room.timeline.get().items.at(-1);
+    expect(failed?.type === "outgoing" && failed.outgoing.error).toBeInstanceOf(ParleyError);
+    room.retry(failed?.key ?? "");
+    await stage.pass();
+    expect(lines(room)).toEqual(["me: next (sent)", "me: patient (sent)"]);
+  });
+
+  test("what was cancelled is not sent, and a full outbox takes nothing more", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = stage.client("alice");
+    const room = alice.room(fake.id);
+    const cancelled = room.send({ text: "never" });
+    room.cancel(room.timeline.get().items[0]?.key ?? "");
+    await expect(cancelled).rejects.toThrow(OutboxError);
+    for (let i = 0; i < 1000; i++) void room.send({ text: String(i) });
+    await expect(room.send({ text: "too much" })).rejects.toThrow("Too many");
+    alice.start();
+    for (let turn = 0; turn < 20; turn++) await stage.pass();
+    expect(stage.server.calls.filter((c) => c.method === "message.send")).toHaveLength(1000);
+  });
+
+  test("outlives the page: what was written offline is sent by the next, once, from however many tabs", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const storage = memoryStorage();
+    const before = await stage.connected("alice", storage);
+    stage.server.block("websocket", "events", "poll");
+    stage.server.cut();
+    void before.room(fake.id).send({ text: "one" });
+    void before.room(fake.id).send({ text: "two" });
+    await stage.pass();
+    before.stop();
+    const [tab, other] = [stage.client("alice", { storage }), stage.client("alice", { storage })];
+    look(tab.room(fake.id).timeline);
+    tab.start();
+    await stage.pass();
+    expect(lines(tab.room(fake.id))).toEqual(["me: one (pending)", "me: two (pending)"]);
+    stage.server.unblock("websocket", "events", "poll");
+    other.start();
+    await stage.pass(60_000);
+    expect(lines(tab.room(fake.id))).toEqual(["me: one (sent)", "me: two (sent)"]);
+    expect(fake.log.filter((e) => e.event === "message.created")).toHaveLength(2);
+    expect(await storage.list("outbox/")).toEqual([]);
+  });
+
+  test("another user's page sends nothing of it, and shows nothing", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const storage = memoryStorage();
+    const alice = await stage.connected("alice", storage);
+    look(alice.room(fake.id).timeline);
+    await alice.room(fake.id).send({ text: "mine" });
+    await stage.pass(5000);
+    alice.stop();
+    void alice.room(fake.id).send({ text: "unsent" });
+    const bob = await stage.connected("bob", storage);
+    await stage.pass(5000);
+    expect(fake.log.filter((e) => e.event === "message.created").map((e) => e.user)).toEqual(["alice"]);
+    expect(bob.inbox.get().unread).toBe(1);
+    expect(await storage.list("outbox/")).toEqual([]);
+  });
+
+  test("a message that was tried for 30 days is given up", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = stage.client("alice");
+    const room = alice.room(fake.id);
+    const old = room.send({ text: "old" });
+    await stage.pass(31 * 24 * 3600_000);
+    alice.start();
+    await expect(old).rejects.toThrow("30 days");
+    await stage.pass();
+    expect(lines(room)).toEqual(["me: old (failed)"]);
+  });
+});
+
+describe("timelines", () => {
+  test("an open room is resumed; after a reset it is loaded anew, and shown all the while", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    stage.server.say(fake, "bob", "before");
+    const alice = await stage.connected("alice");
+    const room = alice.room(fake.id);
+    let shown = 0;
+    room.timeline.subscribe(() => {
+      expect(room.timeline.get().items.length).toBeGreaterThanOrEqual(shown);
+      shown = room.timeline.get().items.length;
+    });
+    await stage.pass();
+    stage.server.cut("alice");
+    stage.server.say(fake, "bob", "missed");
+    const lists = () => stage.server.calls.filter((c) => c.method === "message.list").length;
+    const before = lists();
+    await stage.pass(10_000);
+    expect(lines(room)).toEqual(["bob: before", "bob: missed"]);
+    expect(lists()).toBe(before);
+
+    stage.server.replay = 1;
+    stage.server.cut("alice");
+    for (let i = 0; i < 5; i++) stage.server.say(fake, "bob", `far ${i}`);
+    await stage.pass(10_000);
+    expect(lines(room)).toHaveLength(7);
+    expect(lists()).toBe(before + 1);
+  });
+
+  test("scrolls up, jumps, and returns", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    for (let i = 1; i <= 300; i++) stage.server.say(fake, "bob", `m${i}`);
+    const { timeline } = (await stage.connected("alice")).room(fake.id);
+    look(timeline);
+    await stage.pass();
+    const texts = () => timeline.get().items.map((item) => item.type === "message" && item.message.text);
+    expect(timeline.get()).toMatchObject({ older: true, newer: false, ready: true, loading: undefined });
+    expect([texts()[0], texts().at(-1)]).toEqual(["m251", "m300"]);
+    const loading = timeline.older();
+    expect(timeline.get().loading).toBe("older");
+    await loading;
+    expect(texts()[0]).toBe("m201");
+    await timeline.jump(31);
+    expect(texts()).toContain("m30");
+    expect(timeline.get()).toMatchObject({ older: true, newer: true });
+    stage.server.say(fake, "bob", "live");
+    await stage.pass();
+    expect(texts()).not.toContain("live");
+    while (timeline.get().newer) await timeline.newer();
+    expect(texts().at(-1)).toBe("live");
+    await timeline.jump(31);
+    await timeline.latest();
+    expect(texts().at(-1)).toBe("live");
+  });
+
+  test("a room that is none of the user's is followed while it is open", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ kind: "live", members: ["bob"] });
+    const alice = await stage.connected("alice");
+    const room = alice.room(fake.id);
+    look(room.timeline);
+    await stage.pass();
+    stage.server.say(fake, "bob", "hello");
+    await stage.pass();
+    expect(lines(room)).toEqual(["bob: hello"]);
+    stage.server.tell("alice", { event: "skipped", room: fake.id, data: { from: fake.head + 1, to: fake.head + 3 } });
+    for (let i = 0; i < 3; i++) fake.append("message.created", "bob", { n: fake.count + 1, client_id: `s${i}`, text: `left out ${i}` });
+    await stage.pass();
+    const gap = room.timeline.get().items.at(-1);
+    expect(lines(room)).toEqual(["bob: hello", "… 3–5"]);
+    stage.server.say(fake, "bob", "on");
+    await stage.pass();
+    if (gap?.type === "gap") await room.timeline.fill(gap.gap);
+    expect(lines(room)).toEqual(["bob: hello", "bob: left out 0", "bob: left out 1", "bob: left out 2", "bob: on"]);
+    expect(stage.server.calls.filter((c) => c.method === "receipt.delivered" && c.user === "alice")).toEqual([]);
+    expect(stage.server.calls.filter((c) => c.method === "room.list" && c.user === "alice").length).toBeLessThan(4);
+  });
+
+  test("starts offline with what was seen last, then goes on from there", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"], name: "Lunch" });
+    for (let i = 1; i <= 80; i++) stage.server.say(fake, "bob", `m${i}`);
+    const storage = memoryStorage();
+    const before = await stage.connected("alice", storage);
+    look(before.room(fake.id).timeline);
+    await stage.pass(5000);
+    before.stop();
+    stage.server.block("websocket", "events", "poll");
+    const after = stage.client("alice", { storage });
+    const room = after.room(fake.id);
+    look(room.timeline);
+    after.start();
+    await stage.pass();
+    expect(after.inbox.get().rooms.map((entry) => entry.room.name)).toEqual(["Lunch"]);
+    expect(lines(room)).toHaveLength(50);
+    stage.server.say(fake, "bob", "meanwhile");
+    stage.server.unblock("websocket", "events", "poll");
+    const lists = stage.server.calls.filter((c) => c.method === "message.list").length;
+    await stage.pass(60_000);
+    expect(lines(room).at(-1)).toBe("bob: meanwhile");
+    expect(stage.server.calls.filter((c) => c.method === "message.list")).toHaveLength(lists);
+  });
+
+  test("holds no more than it is told to, however much is said", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const { timeline } = (await stage.connected("alice")).room(fake.id);
+    look(timeline);
+    await stage.pass();
+    for (let i = 1; i <= 700; i++) stage.server.say(fake, "bob", `m${i}`);
+    await stage.pass();
+    expect(timeline.get().items).toHaveLength(500);
+    expect(timeline.get().older).toBe(true);
+  });
+});
+
+describe("the inbox", () => {
+  test("two devices agree on what is unread", async () => {
+    const stage = new Stage();
+    const [lunch, work] = [stage.server.createRoom({ members: ["alice", "bob"] }), stage.server.createRoom({ members: ["alice", "bob"] })];
+    const phone = await stage.connected("alice");
+    const laptop = await stage.connected("alice");
+    for (let i = 0; i < 5; i++) stage.server.say(lunch, "bob", `${i}`);
+    stage.server.write(work, "message.created", "bob", { n: 1, text: "@alice", mentions: ["alice"], client_id: "w" });
+    await stage.pass(2000);
+    for (const device of [phone, laptop]) expect(device.inbox.get()).toMatchObject({ unread: 6, mentions: 1, badge: 6 });
+    phone.room(lunch.id).read(3);
+    await stage.pass(5000);
+    for (const device of [phone, laptop]) expect(device.inbox.entry(lunch.id)?.me).toMatchObject({ read: 3, unread: 3 });
+    phone.room(lunch.id).read();
+    laptop.room(work.id).read();
+    expect(phone.inbox.entry(lunch.id)?.me.unread).toBe(0);
+    await stage.pass(5000);
+    for (const device of [phone, laptop]) expect(device.inbox.get()).toMatchObject({ unread: 0, mentions: 0, badge: 0 });
+    await phone.room(work.id).set({ notify: "none" });
+    await phone.room(work.id).send({ text: "busy" });
+    await stage.pass(5000);
+    expect(laptop.inbox.get().rooms[0]?.room.id).toBe(work.id);
+  });
+
+  test("rooms come and go", async () => {
+    const stage = new Stage();
+    const alice = await stage.connected("alice");
+    expect(alice.inbox.get()).toMatchObject({ ready: true, rooms: [] });
+    const room = stage.server.createRoom({ by: "bob", members: ["alice"], name: "new" });
+    await stage.pass(2000);
+    expect(alice.inbox.get().rooms.map((entry) => entry.room.name)).toEqual(["new"]);
+    stage.server.write(room, "room.updated", "bob", { name: "renamed" });
+    await stage.pass();
+    expect(alice.inbox.get().rooms[0]?.room.name).toBe("renamed");
+    stage.server.remove(room, ["alice"], "removed");
+    await stage.pass();
+    expect(alice.inbox.get().rooms).toEqual([]);
+  });
+
+  test("receipts go out once a second, the newest of each room", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const alice = await stage.connected("alice");
+    await stage.pass(2000);
+    for (let i = 0; i < 50; i++) {
+      stage.server.say(fake, "bob", `${i}`);
+      await stage.pass();
+      alice.room(fake.id).read();
+    }
+    await stage.pass(3000);
+    const reports = stage.server.calls.filter((c) => c.user === "alice" && c.method.startsWith("receipt.") && c.method !== "receipt.list");
+    expect(reports.length).toBeLessThanOrEqual(12);
+    expect(reports.at(-1)).toMatchObject({ method: "receipt.read", params: { seq: fake.head } });
+  });
+});
+
+test("presence is subscribed to for what is in view, in one call, and let go of later", async () => {
+  const stage = new Stage();
+  stage.server.createRoom({ members: ["alice", "bob", "carol"] });
+  await stage.connected("bob");
+  const alice = await stage.connected("alice");
+  const away = [look(alice.presence("bob")), look(alice.presence("bob")), look(alice.presence("carol"))];
+  await stage.pass();
+  expect(alice.presence("bob").get()?.status).toBe("online");
+  expect(alice.presence("carol").get()?.status).toBe("offline");
+  const of = (method: string) => stage.server.calls.filter((c) => c.method === method);
+  expect(of("presence.subscribe")).toHaveLength(1);
+  await stage.connected("carol");
+  expect(alice.presence("carol").get()?.status).toBe("online");
+  for (const end of away) end();
+  await stage.pass(5000);
+  expect(of("presence.unsubscribe")).toHaveLength(0);
+  await stage.pass(10_000);
+  expect(of("presence.unsubscribe").map((c) => c.params)).toEqual([{ users: ["bob", "carol"] }]);
+});
+
+test("profiles are asked for together, when somebody looks", async () => {
+  const stage = new Stage();
+  stage.server.user("bob").name = "Bob";
+  const alice = await stage.connected("alice");
+  look(alice.users.get("bob"));
+  look(alice.users.get("nobody"));
+  await stage.pass();
+  expect(alice.users.get("bob").get()?.name).toBe("Bob");
+  expect(alice.users.get("nobody").get()).toBeUndefined();
+  expect(stage.server.calls.filter((c) => c.method === "user.get")).toHaveLength(1);
+});
