@@ -20,6 +20,8 @@ type client struct {
 	conn *websocket.Conn
 	user string
 
+	cutOff func() // in place of conn's end; nil: it is over a WebSocket
+
 	mu      sync.Mutex
 	nextID  int
 	waiting map[int]chan frame
@@ -112,7 +114,13 @@ func (s *server) openAt(url string, options *websocket.DialOptions) (*client, er
 }
 
 // cut drops the connection without a word.
-func (c *client) cut() { _ = c.conn.CloseNow() }
+func (c *client) cut() {
+	if c.cutOff != nil {
+		c.cutOff()
+	} else {
+		_ = c.conn.CloseNow()
+	}
+}
 
 func (c *client) read() {
 	for {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -48,7 +49,7 @@ func (s overHTTP) serveEvents(w http.ResponseWriter, r *http.Request) {
 			Standing: func(at map[string]protocol.Seq) { unsaved = t.begin(ctx, at) },
 			Ready:    p.sayHello,
 		}
-		if err := s.streams.goOn(ctx, entry, id.User, r.Header.Get("Last-Event-ID")); err != nil {
+		if err := s.streams.goOn(ctx, entry, id.User, cmp.Or(r.Header.Get("Last-Event-ID"), query.Get("last_event_id"))); err != nil {
 			return s.failure("events", err)
 		}
 		if _, err := p.join(ctx, id, params, entry); err != nil {

@@ -175,7 +175,7 @@ func (a *App) registerGateway(m *metrics) {
 	m.gauge("connections_unauthenticated", "Of the connections, those without a hello.", func() int { return a.gateway.Stats().Unauthenticated })
 	m.gauge("connections_unauthenticated_limit", "Bound of parley_connections_unauthenticated: handshakes are then answered with 503.", func() int { return a.gateway.Stats().MaxUnauthenticated })
 	m.counter("connections_opened_total", "Connections opened.", func() uint64 { return a.gateway.Stats().Opened })
-	m.labelled("transport_sessions", "gauge", "Sessions by transport: websocket, event_stream or long_poll, which are connections but for the last.", []string{"transport"}, func(tell tellFunc) {
+	m.labelled("transport_sessions", "gauge", "Sessions by transport: websocket, event_stream or long_poll. All count as connections.", []string{"transport"}, func(tell tellFunc) {
 		for transport, n := range a.gateway.Stats().Sessions {
 			tell(float64(n), gateway.Transport(transport).String())
 		}

@@ -507,3 +507,38 @@ func TestAJoinOvertakesASubscription(t *testing.T) {
 		want(t, "alice", s.story(room), []any{"room.added", 5, 6})
 	})
 }
+
+// Who keeps its position elsewhere is told where it stands when it enters, and when it is let into a room.
+func TestStanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{Replay: 3}).start()
+		fresh, missed, tooFar, above := n.create(protocol.Group, "alice"), n.create(protocol.Group, "alice"), n.create(protocol.Group, "alice"), n.create(protocol.Group, "alice")
+		foreign, live := n.create(protocol.Group, "bob"), n.create(protocol.Live, "bob")
+		for _, room := range []string{fresh, missed, tooFar, above, foreign, live} {
+			n.send(room, 9)
+		}
+		var standing map[string]protocol.Seq
+		resume := map[string]protocol.Seq{missed: 8, tooFar: 2, above: delivery.NoPosition, foreign: 5, live: 10}
+		enter := func(id string, e delivery.Entry) *sink {
+			e.All, e.Standing = true, func(at map[string]protocol.Seq) { standing = at }
+			s, _ := n.enterWith(newSink(id, "alice"), e)
+			settle()
+			return s
+		}
+		s := enter("s", delivery.Entry{Resume: resume})
+		none := delivery.NoPosition
+		want(t, "standing", standing, map[string]protocol.Seq{fresh: 10, missed: 8, tooFar: none, above: none, foreign: 5, live: 10})
+		want(t, "a position above the head", s.story(above), []any{"reset"})
+
+		joined := n.create(protocol.Group, "bob")
+		n.send(joined, 3)
+		n.join(joined, "alice")
+		settle()
+		want(t, "added", s.added, map[string]protocol.Seq{joined: 4})
+
+		lost := enter("lost", delivery.Entry{Resume: map[string]protocol.Seq{missed: 9}, Lost: true})
+		want(t, "positions lost", standing, map[string]protocol.Seq{fresh: none, missed: 9, tooFar: none, above: none, joined: none})
+		want(t, "the one that is known", lost.story(missed), []any{10})
+		want(t, "one that is not", lost.story(fresh), []any{"reset"})
+	})
+}

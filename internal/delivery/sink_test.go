@@ -24,6 +24,7 @@ type sink struct {
 	batches  int
 	queued   int
 	refused  bool
+	added    map[string]protocol.Seq // what Added said last
 	draining bool
 	follower *delivery.Follower
 	owed     bool          // a Drained from before there was a follower
@@ -64,7 +65,14 @@ func (s *sink) Push(b *delivery.Batch) {
 	s.take(b)
 }
 
-func (s *sink) Added(b *delivery.Batch, _ string, _ protocol.Seq) { s.Push(b) }
+func (s *sink) Added(b *delivery.Batch, room string, after protocol.Seq) {
+	s.mu.Lock()
+	if s.added == nil {
+		s.added = map[string]protocol.Seq{}
+	}
+	s.added[room] = after
+	s.take(b)
+}
 
 // take is called with s.mu held and lets it go.
 func (s *sink) take(b *delivery.Batch) {

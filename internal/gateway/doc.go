@@ -1,4 +1,4 @@
-// Package gateway carries connections: the WebSocket handshake and framing, sessions and their write queues, heartbeats, close codes, drain. It knows
+// Package gateway carries sessions, over WebSockets, event streams and long polls: handshakes and framing, write queues, heartbeats, close codes, drain. It knows
 // frames and calls, and nothing of rooms. It speaks over TCP and unix sockets, in plain text or TLS (Secure).
 //
 // An idle session costs one parked goroutine and one small struct: no read buffer, no writer goroutine, no timer of its own. So:
@@ -10,6 +10,8 @@
 //   - TLS reads and writes its records without blocking, too: the beginning of a record that has not come whole stays in it, and what it writes goes the way
 //     of all bytes (transmit), so that the socket and the queue know only records.
 //   - Time is the wheel: one goroutine for all sessions. The clock of the gateway stands still between its ticks.
+//
+// An event stream is the same but that nothing is heard on it. A poll has no connection: what it would write stays in the queue until it is acknowledged.
 //
 // A session is open, then closing, then gone. It leaves open exactly once, whatever the reason; at that moment its last frames are queued, nothing is
 // queued after them, and Peer.Closed is on its way. It is gone when reading has ended and nothing is left to write.

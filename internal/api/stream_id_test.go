@@ -1,0 +1,226 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/gateway"
+	"github.com/parley-im/parley/protocol"
+)
+
+// shelf keeps checkpoints as the store does: the last two of a session.
+type shelf struct {
+	mu   sync.Mutex
+	kept map[uint64][]byte
+	away bool
+}
+
+func (s *shelf) SaveCheckpoint(_ context.Context, _ string, number uint64, positions []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		return errors.New("away")
+	}
+	s.kept[number] = positions
+	maps.DeleteFunc(s.kept, func(n uint64, _ []byte) bool { return n+1 < number })
+	return nil
+}
+
+func (s *shelf) Checkpoint(_ context.Context, _ string, number uint64) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept[number], nil
+}
+
+func (s *shelf) KeepCheckpoints(context.Context, string) error { return nil }
+
+func newTestTrack(kept *shelf) *track {
+	s := newStreams(Options{Epoch: func() string { return "e" }, Checkpoints: kept, StreamKey: []byte("key"), Log: slog.New(slog.DiscardHandler)})
+	t := newTrack(s)
+	t.user, t.session = "alice", &gateway.Session{}
+	return t
+}
+
+// given is what a message says with an id, and where the client stands then.
+type given struct {
+	id    string
+	saves int
+	at    map[string]protocol.Seq
+}
+
+// Every id stands for the position after its own message, while its checkpoint is one of the last two; then it is lost, and says so.
+func TestStreamIDs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kept := &shelf{kept: map[uint64][]byte{}}
+		tr := newTestTrack(kept)
+		rooms := rapid.IntRange(1, 300).Draw(t, "rooms")
+		name := func(i int) string { return fmt.Sprintf("r_%028d", i) }
+		at := map[string]protocol.Seq{}
+		for i := range rooms / 2 {
+			at[name(i)] = protocol.Seq(i)
+		}
+		if err := tr.begin(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		saves := 0
+		if len(kept.kept) > 0 {
+			saves = 1
+		}
+		var all []given
+		say := func(line []byte) {
+			if id := tr.label(line); id != "" {
+				if len(id) > 4096 {
+					t.Fatalf("an id of %d bytes", len(id))
+				}
+				all = append(all, given{id, saves, maps.Clone(at)})
+			}
+		}
+		say(protocol.AppendSignal(nil, protocol.SignalHello, "", "", protocol.HelloResult{}))
+		t.Repeat(map[string]func(*rapid.T){
+			"event": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				if tr.full() {
+					tr.refused = false // who was refused is told by the session, and this one is none
+					if err := tr.save(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+					saves++
+				}
+				if at[room]++; at[room] == 0 { // after a reset that was due
+					at[room] = 1
+				}
+				say(protocol.AppendEvent(nil, &protocol.Event{Room: room, Seq: at[room], Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
+			},
+			"reset": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				at[room] = rapid.Uint64Range(1, 1<<60).Draw(t, "head")
+				say(protocol.AppendSignal(nil, protocol.SignalReset, room, "", protocol.ResetData{Head: at[room]}))
+			},
+			"skipped": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				at[room] += 5
+				say(protocol.AppendSignal(nil, protocol.SignalSkipped, room, "", protocol.SkippedData{From: at[room] - 4, To: at[room]}))
+			},
+			"removed": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				delete(at, room)
+				say(protocol.AppendSignal(nil, protocol.SignalRoomRemoved, room, "", protocol.RoomRemovedData{Reason: protocol.ReasonLeft}))
+			},
+			"added": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				after := rapid.SampledFrom([]protocol.Seq{0, 7, delivery.NoPosition}).Draw(t, "after")
+				tr.joins(room, after)
+				say(protocol.AppendEvent(nil, &protocol.Event{Room: name(rooms), Seq: 1, Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
+				at[name(rooms)] = 1
+				all[len(all)-1].at[name(rooms)] = 1
+				at[room] = after
+				say(protocol.AppendSignal(nil, protocol.SignalRoomAdded, room, "", protocol.RoomAddedData{}))
+			},
+			"subscribed": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				if _, follows := at[room]; !follows {
+					at[room] = 3
+				}
+				tr.follows(room, 3)
+			},
+			"unsubscribed": func(t *rapid.T) {
+				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
+				delete(at, room)
+				tr.leaves(room)
+			},
+			"saved": func(t *rapid.T) {
+				if err := tr.save(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				saves++
+			},
+		})
+		for _, g := range all {
+			entry := &delivery.Entry{}
+			if err := tr.streams.goOn(context.Background(), entry, "alice", g.id); err != nil {
+				t.Fatal(err)
+			}
+			if entry.Stale || entry.Lost && g.saves+1 >= saves {
+				t.Fatalf("after %d of %d checkpoints: %+v", g.saves, saves, entry)
+			}
+			if diff := cmp.Diff(g.at, entry.Resume); diff != "" && !entry.Lost {
+				t.Fatalf("an id stands for another position (-its message +it):\n%s", diff)
+			}
+			for _, user := range []string{"bob", "alic", "alice\x00"} {
+				entry := &delivery.Entry{}
+				if err := tr.streams.goOn(context.Background(), entry, user, g.id); err != nil || !entry.Lost || entry.Resume != nil {
+					t.Fatalf("an id of another user's is taken: %+v, %v", entry, err)
+				}
+			}
+		}
+	})
+}
+
+// While no checkpoint can be made, events are taken until ids have no space for them, and again when one was made.
+func TestStreamIDsFull(t *testing.T) {
+	kept := &shelf{kept: map[uint64][]byte{}, away: true}
+	tr := newTestTrack(kept)
+	event := func(i int) []byte {
+		return protocol.AppendEvent(nil, &protocol.Event{Room: fmt.Sprintf("r_%028d", i), Seq: 1, Name: protocol.MessageCreated, Data: protocol.Raw("{}")})
+	}
+	n := 0
+	for ; !tr.full(); n++ {
+		if tr.label(event(n)) == "" {
+			t.Fatalf("the event in room %d has no id", n)
+		}
+	}
+	if n < 40 {
+		t.Errorf("full after events in %d rooms", n)
+	}
+	for i := range 100 { // what must be taken
+		if id := tr.label(event(n + i)); len(id) > 4096 {
+			t.Fatalf("an id of %d bytes", len(id))
+		}
+	}
+	if !tr.full() {
+		t.Error("an event is taken before there is space for it")
+	}
+	if err := tr.save(t.Context()); err == nil {
+		t.Fatal("saved nowhere")
+	}
+	kept.away = false
+	tr.refused = false // who was refused is told by the session, and this one is none
+	if err := tr.save(t.Context()); err != nil || tr.full() {
+		t.Errorf("saved (%v), and still full", err)
+	}
+	if id := tr.label(event(0)); id == "" || len(id) > 200 {
+		t.Errorf("behind a checkpoint comes the id %q", id)
+	}
+}
+
+func TestStreamIDsOfAnotherEpoch(t *testing.T) {
+	tr := newTestTrack(&shelf{})
+	id := tr.label(protocol.AppendEvent(nil, &protocol.Event{Room: "r_a", Seq: 9, Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
+	tr.streams.epoch++
+	entry := &delivery.Entry{}
+	if err := tr.streams.goOn(t.Context(), entry, "alice", id); err != nil || !entry.Stale || entry.Resume["r_a"] != 9 {
+		t.Errorf("%+v, %v", entry, err)
+	}
+}
+
+// FuzzStreamID reads what nobody has made, under a good MAC too.
+func FuzzStreamID(f *testing.F) {
+	f.Add([]byte("12345678"), "r_")
+	f.Add([]byte("12345678\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), strings.Repeat("A", 5000))
+	f.Fuzz(func(t *testing.T, content []byte, text string) {
+		key := []byte("key")
+		_, _ = openID(key, "alice", text)
+		_, _ = openID(key, "alice", sealID(key, "alice", content))
+		_, _ = readCheckpoint(content)
+	})
+}
