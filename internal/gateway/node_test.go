@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type node struct {
 	waiting chan struct{}
 	proceed chan struct{}
 	hold    chan struct{} // not nil: Drained returns when it is closed
+
+	stream http.HandlerFunc // serves /events, if it is not nil
 }
 
 // peer records what a gateway tells about a session.
@@ -99,7 +102,13 @@ func (l narrow) Accept() (net.Conn, error) {
 func launch(t testing.TB, opts gateway.Options, listen func(net.Listener) net.Listener, roots *tls.Config) *node {
 	n := &node{t: t, roots: roots, opened: make(chan *peer, 4096), waiting: make(chan struct{}), proceed: make(chan struct{})}
 	n.Gateway = gateway.New(opts, n)
-	server := httptest.NewUnstartedServer(n.Gateway)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.stream != nil && r.URL.Path == "/events" {
+			n.stream(w, r)
+			return
+		}
+		n.ServeHTTP(w, r)
+	}))
 	n.addr = server.Listener.Addr().String()
 	server.Listener = listen(server.Listener)
 	server.Start()
