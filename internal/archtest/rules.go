@@ -55,6 +55,7 @@ var layout = []row{
 	// Adapters: one contract and its client library each.
 	{pkg: "internal/broker/memory", imports: "internal/broker"},
 	{pkg: "internal/state/memory", imports: "internal/state"},
+	{pkg: "internal/state/redis", imports: "internal/state", libs: "rueidis"},
 	{pkg: "internal/broker/nats", imports: "internal/broker", libs: "nats"},
 	{pkg: "internal/broker/redis", imports: "internal/broker", libs: "rueidis"},
 	{pkg: "internal/broker/rabbitmq", imports: "internal/broker", libs: "amqp091"},

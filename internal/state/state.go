@@ -1,7 +1,7 @@
 // Package state is the contract for what may be lost and rebuilt: rate buckets, who is online on which node, and locks. The store is the truth; nothing here
 // outlives the engine that keeps it, and everybody who uses it can go on without.
 //
-// What implements it is in memory, for one node (memory), and passes statetest, as an engine that nodes share must too. Implementations are used by many
+// What implements it is in memory, for one node (memory), or shared by the nodes of a cluster (redis); both pass statetest. Implementations are used by many
 // goroutines at once. Where one cannot reach its engine a method returns an error that is none of those named here, and has done nothing or all of it; the same
 // call again does no harm.
 package state
@@ -75,6 +75,8 @@ type Leases interface {
 	Leave(ctx context.Context, node string, users []string) error
 	// Online are those of the users who are online on any node.
 	Online(ctx context.Context, users []string) (map[string]bool, error)
+	// Nodes is how many nodes have a lease.
+	Nodes(ctx context.Context) (int, error)
 }
 
 var (

@@ -88,6 +88,18 @@ func (l *Leases) Online(_ context.Context, users []string) (map[string]bool, err
 	return online, nil
 }
 
+// Nodes implements state.Leases.
+func (l *Leases) Nodes(context.Context) (n int, _ error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for node := range l.nodes {
+		if l.live(node) != nil {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // live is the node's lease, nil when it has none; one that has ended is forgotten. Called with mu held.
 func (l *Leases) live(node string) *lease {
 	held := l.nodes[node]
