@@ -4,6 +4,7 @@ export type {
   Awareness, Callable, Frame, Link, LinkOptions, LinkReason, LinkState, LinkStatus, ParamsOf, Platform, ResultOf, TransportName, WebSocketConstructor,
   WebSocketLike,
 } from "./link.js";
+export { shareLink, type Tabs } from "./tabs.js";
 export { Value, type Observable } from "./observable.js";
 export type * from "./protocol.js";
 export type { Room as RoomObject } from "./protocol.js";

@@ -32,6 +32,11 @@ export class Stream {
     if (!this.#seqs.has(room)) this.#move(room, seq);
   }
 
+  /** Where a room's stream stands; undefined if nothing is known of it. */
+  at(room: string): number | undefined {
+    return this.#seqs.get(room);
+  }
+
   /** Forgets a room. */
   drop(room: string): void {
     this.#seqs.delete(room);
