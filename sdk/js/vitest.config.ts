@@ -1,5 +1,11 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { include: ["test/**/*.test.ts"], restoreMocks: true },
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/*.test.ts"] } },
+      // These start servers, which the setup builds.
+      { test: { name: "real", include: ["test/real/*.test.ts"], globalSetup: "test/real/build.ts", testTimeout: 60_000 } },
+    ],
+  },
 });
