@@ -32,7 +32,6 @@ import (
 	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/retention"
-	states "github.com/parley-im/parley/internal/state/memory"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
@@ -53,7 +52,7 @@ type App struct {
 	gate    *auth.Gate
 	issuer  *auth.KeySet   // nil: tokens are signed with the secret alone
 	egress  *egress.Client // nil: no other server is asked for anything
-	buckets *states.Buckets
+	state   *nodeState
 	metrics *metrics
 	traces  *traces // nil when off
 
@@ -87,13 +86,16 @@ func (a *App) open(ctx context.Context) error {
 	if node == "" {
 		node = "n_" + strings.ToLower(rand.Text()[:16])
 	}
-	a.buckets = states.NewBuckets()
+	if a.state, err = openState(cfg.State, node, a.log); err != nil {
+		return err
+	}
 	limits := rates.Limits{
 		PerSecond: cfg.Limits.MessagesPerSecond, Burst: cfg.Limits.Burst,
 		RoomPerSecond: cfg.Limits.RoomMessagesPerSecond, RoomBurst: cfg.Limits.RoomBurst,
 	}
+	messages := rates.ForMessages(limits, a.state.buckets(), a.log)
 	a.store, err = store.Open(ctx, store.Options{
-		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: rates.ForMessages(limits, a.buckets, a.log), Observe: a.metrics.committed,
+		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: messages, Prepare: messages.Prepare, Observe: a.metrics.committed,
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
 			a.hub.Committed(c)
 			a.traceRelay(c)
@@ -167,7 +169,7 @@ func loadSecret(cfg *config.Config, log *slog.Logger) ([]byte, error) {
 // openPresence makes presence, and reads who is invisible before anything is told of anybody.
 func (a *App) openPresence(ctx context.Context, node string) error {
 	a.seen = presence.New(presence.Options{
-		Store: a.store, Leases: states.NewLeases(time.Now), Node: node, Now: time.Now, Log: a.log, Announce: func() { a.hub.Announce() },
+		Store: a.store, Leases: a.state.leases, Shared: a.state.engine != nil, Node: node, Now: time.Now, Log: a.log, Announce: func() { a.hub.Announce() },
 	})
 	return a.seen.Recover(ctx)
 }
@@ -222,7 +224,10 @@ func (a *App) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	a.hub.Start(background)
 	loops.Go(func() { a.api.Run(background) })
-	loops.Go(func() { a.buckets.Run(background) })
+	loops.Go(func() { a.state.own.Run(background) })
+	if a.state.quotas != nil {
+		loops.Go(func() { a.state.quotas.Run(background) })
+	}
 	loops.Go(func() { a.relay.Run(background) })
 	loops.Go(func() { a.sweeper.Run(background) })
 	loops.Go(func() { a.seen.Run(background) })
@@ -297,6 +302,9 @@ func (a *App) Close() error {
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
+	}
+	if a.state != nil {
+		a.state.close()
 	}
 	a.traces.close()
 	return errors.Join(errs...)

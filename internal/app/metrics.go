@@ -145,6 +145,7 @@ func (a *App) register() {
 	a.registerPresence(m)
 	a.registerRelay(m)
 	a.registerBroker(m)
+	a.registerState(m)
 }
 
 func (a *App) registerLog(m *metrics) {

@@ -21,6 +21,7 @@ type Config struct {
 	Data        string        `yaml:"data" help:"Folder for everything that this node keeps on disk; made if it is not there."`
 	Store       string        `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
 	Broker      string        `yaml:"broker" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST. Empty: this node is alone."`
+	State       string        `yaml:"state" help:"What nodes share that may be lost, presence and rates: redis://HOST:6379/DB. Empty: each node has its own."`
 	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
 	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
 	Auth        Auth          `yaml:"auth"`
@@ -131,6 +132,7 @@ func (c *Config) Redacted() *Config {
 		brokers[i] = redactURL(broker)
 	}
 	r.Broker = strings.Join(brokers, ",")
+	r.State = redactURL(c.State)
 	r.Trace.Endpoint = redactURL(c.Trace.Endpoint)
 	return &r
 }

@@ -37,6 +37,7 @@ admin_listen: 127.0.0.1:9001
 data: /var/lib/parley
 store: postgres://parley@db/parley
 broker: nats://a:4222,nats://b:4222
+state: redis://c:6379/1
 node: node-1
 secret_file: /run/secrets/parley
 auth:
@@ -85,7 +86,7 @@ dev_insecure: true
 func whole() *config.Config {
 	return &config.Config{
 		Listen: "127.0.0.1:9000", AdminListen: "127.0.0.1:9001", Data: "/var/lib/parley",
-		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222",
+		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222", State: "redis://c:6379/1",
 		Node: "node-1", SecretFile: "/run/secrets/parley", TLS: config.TLS{CertFile: "/etc/parley/cert.pem", KeyFile: "/etc/parley/key.pem"},
 		Proxies: config.Proxies{Trusted: []string{"10.0.0.0/8", "unix"}, Protocol: true, Header: "Forwarded"}, Compression: true,
 		Auth: config.Auth{
@@ -300,6 +301,7 @@ func TestGoodValues(t *testing.T) {
 		"rabbitmq":           func(c *config.Config) { c.Broker = "amqp://u:p@a:5672/chat,amqp://u:p@b/%2Fchat" },
 		"rabbitmq with TLS":  func(c *config.Config) { c.Broker = "amqps://a?cacertfile=/etc/ca.pem" },
 		"kafka with TLS":     func(c *config.Config) { c.Broker = "kafkas://a" },
+		"state":              func(c *config.Config) { c.State = "redis://u:p@a" },
 		"redis with TLS":     func(c *config.Config) { c.Broker = "rediss://a" },
 		"origins":            func(c *config.Config) { c.Origins = []string{"https://a.example:8443", "http://[::1]:5173"} },
 		"no limits":          func(c *config.Config) { c.Limits = config.Limits{FrameBytes: 1024} },
@@ -342,6 +344,7 @@ func TestBadValues(t *testing.T) {
 		"broker":            {func(c *config.Config) { c.Broker = "mqtt://a" }, "broker"},
 		"one bad broker":    {func(c *config.Config) { c.Broker = "nats://a, nats://b" }, "broker"},
 		"several redis":     {func(c *config.Config) { c.Broker = "redis://a,redis://b" }, "one server"},
+		"state":             {func(c *config.Config) { c.State = "nats://a" }, "state"},
 		"redis database":    {func(c *config.Config) { c.Broker = "redis://a/x" }, "number of a database"},
 		"kafka nowhere":     {func(c *config.Config) { c.Broker = "kafka:a" }, "broker"},
 		"kafka and nats":    {func(c *config.Config) { c.Broker = "kafka://a,nats://b" }, "kafka://HOST:9092"},
@@ -397,6 +400,7 @@ func TestSecretsStayInside(t *testing.T) {
 		{Broker: "nats://" + secret + "@a"},
 		{Broker: "nats://u:" + secret + ":b@a/%"},
 		{Broker: "redis://" + secret + "@a/x"},
+		{State: "redis://u:" + secret + "@a/x"},
 		{Broker: "redis://:" + secret + "@a/x"},
 		{Broker: "kafka://u:" + secret + "@a/t,kafka://" + secret + "@b"},
 		{Broker: "amqp://u:" + secret + "@a"},

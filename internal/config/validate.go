@@ -47,6 +47,9 @@ func (c *Config) Validate() error {
 	}
 	check("store", checkStore(c.Store))
 	check("broker", checkBroker(c.Broker))
+	if c.State != "" {
+		check("state", checkRedis(c.State))
+	}
 	check("node", checkNode(c.Node))
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		check("tls", errors.New("cert_file and key_file go together"))
@@ -224,7 +227,7 @@ func checkRedis(s string) error {
 		return err
 	}
 	u, err := parseURL(s)
-	if err != nil || u.Host == "" || u.RawQuery != "" || strings.Contains(s, ",") {
+	if err != nil || !isRedis(s) || u.Host == "" || u.RawQuery != "" || strings.Contains(s, ",") {
 		return errors.New("must be redis://HOST:6379/DB (rediss:// for TLS), of one server")
 	}
 	if db := strings.TrimPrefix(u.Path, "/"); db != "" {

@@ -34,7 +34,7 @@ const patience = 5 * time.Second
 // Examine looks at everything, in the order in which it matters at a start. It takes a second or two, or a few more when something does not answer.
 func Examine(ctx context.Context, cfg *config.Config) []Finding {
 	var findings []Finding
-	for _, look := range []func(context.Context, *config.Config) []Finding{files, memory, folder, secret, disk, clock, ports, storage, engine} {
+	for _, look := range []func(context.Context, *config.Config) []Finding{files, memory, folder, secret, disk, clock, ports, storage, engines} {
 		findings = append(findings, look(ctx, cfg)...)
 	}
 	return findings

@@ -136,7 +136,10 @@ func TestBroker(t *testing.T) {
 		}()
 		cfg := newConfig(t)
 		cfg.Broker = tt.scheme + "://" + l.Addr().String()
-		want(t, cfg, "broker", tt.verdict, l.Addr().String())
+		if want(t, cfg, "broker", tt.verdict, l.Addr().String()); tt.scheme == "redis" {
+			cfg.Broker, cfg.State = "", "redis://127.0.0.1:1"
+			want(t, cfg, "state", doctor.Warn, "127.0.0.1:1")
+		}
 		l.Close()
 		<-greeted
 	}

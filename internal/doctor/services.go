@@ -100,13 +100,21 @@ func safety(cfg *config.Config, about string, c store.Condition) []Finding {
 	return findings
 }
 
-// engine greets the broker. The server works without one, so that nothing here is worse than a warning.
-func engine(ctx context.Context, cfg *config.Config) []Finding {
-	if cfg.Broker == "" {
-		return good("broker", "none: this node is alone")
+// engines greets the broker and the shared state. The server works without them, so that nothing here is worse than a warning.
+func engines(ctx context.Context, cfg *config.Config) []Finding {
+	findings := good("broker", "none: this node is alone")
+	if cfg.Broker != "" {
+		findings = greetAll(ctx, "broker", cfg.Broker, "without it, what other nodes commit is asked of the store every second")
 	}
-	var findings []Finding
-	for server := range strings.SplitSeq(cfg.Broker, ",") {
+	if cfg.State != "" {
+		findings = append(findings, greetAll(ctx, "state", cfg.State, "without it, nodes do not see who is online on others, and each gives its share of the rate limits")...)
+	}
+	return findings
+}
+
+// greetAll greets servers whose URLs are separated by commas.
+func greetAll(ctx context.Context, what, servers, without string) (findings []Finding) {
+	for server := range strings.SplitSeq(servers, ",") {
 		u, err := url.Parse(server)
 		if err != nil {
 			continue // the configuration was checked
@@ -117,9 +125,9 @@ func engine(ctx context.Context, cfg *config.Config) []Finding {
 			host = net.JoinHostPort(u.Hostname(), g.port)
 		}
 		if err := g.greet(ctx, host); err != nil {
-			findings = append(findings, Finding{"broker", Warn, fmt.Sprintf("%s: %v", host, err), "without it, what other nodes commit is asked of the store every second"})
+			findings = append(findings, Finding{what, Warn, fmt.Sprintf("%s: %v", host, err), without})
 		} else {
-			findings = append(findings, good("broker", "%s answers", host)...)
+			findings = append(findings, good(what, "%s answers", host)...)
 		}
 	}
 	return findings

@@ -7,5 +7,6 @@
 // One goroutine tells (Run): changes only mark subscriptions, and are gathered for a moment, so that a storm of sessions costs one question per round. What a
 // subscription is told is durable first: nobody sees a user go before the time of it is stored.
 //
-// With several nodes each knows its own sessions, and who is online elsewhere as far as the leases are shared.
+// With several nodes each knows its own sessions, and looks into the leases every 2 s for who of the watched has come or gone elsewhere. While they cannot be
+// reached it goes on with what it knew; when they were lost, whoever was online elsewhere stays so until all nodes have made theirs anew.
 package presence

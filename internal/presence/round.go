@@ -15,25 +15,29 @@ const (
 	gather     = 100 * time.Millisecond // from a change to the round that tells it
 	retry      = time.Second            // after a round that failed, and for sessions that had no room
 	leaseTime  = 15 * time.Second       // after which a node that died has nobody online
-	renewEvery = leaseTime / 3
-	mournEvery = time.Minute     // looks for nodes that have died
-	maxPairs   = 2000            // in one question to the store
-	maxGone    = 1000            // users in one transaction
-	farewell   = 5 * time.Second // for what is stored at the end
+	renewEvery = 2 * time.Second        // and then looks for who has come and gone on other nodes
+	doubtTime  = 2 * renewEvery         // after all leases were lost: until then the other nodes have renewed theirs
+	mournEvery = time.Minute            // looks for nodes that have died
+	maxPairs   = 2000                   // in one question to the store
+	maxGone    = 1000                   // users in one transaction
+	farewell   = 5 * time.Second        // for what is stored at the end
 )
 
 // Run tells what changes until the context ends; then it stores that everyone who is still here was seen until now. It is called once.
 func (s *Service) Run(ctx context.Context) {
 	defer s.leave(ctx)
+	failed := false
 	for ctx.Err() == nil {
 		wait, err := s.round(ctx)
 		if err != nil {
-			if ctx.Err() == nil {
-				s.log.Warn("presence cannot go on: it tries again", "error", err)
+			if ctx.Err() == nil && !failed {
+				s.log.Warn("presence is not told whole: it tries again every second", "error", err)
 			}
+			failed = true
 			sleep(ctx, retry)
 			continue
 		}
+		failed = false
 		next := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -59,14 +63,15 @@ func (s *Service) round(ctx context.Context) (wait time.Duration, err error) {
 	if err := s.see(ctx); err != nil {
 		return 0, err
 	}
-	if err := s.lease(ctx); err != nil {
-		return 0, err
-	}
+	leased := s.lease(ctx) // without the leases one goes on with who is here, and who was known to be elsewhere
 	if err := s.mourn(ctx); err != nil {
 		return 0, err
 	}
 	if err := s.tellAll(ctx); err != nil {
 		return 0, err
+	}
+	if leased != nil {
+		return 0, leased
 	}
 	now := s.now()
 	wait = s.renewed.Add(renewEvery).Sub(now)
@@ -117,37 +122,51 @@ func (s *Service) over() (n int, last map[string]protocol.Time) {
 	return n, last
 }
 
-// lease tells the leases who has come and gone, and renews this node's.
+// lease tells the leases who has come and gone, renews this node's, and then looks who has come and gone elsewhere.
 func (s *Service) lease(ctx context.Context) error {
-	fresh := false
-	if now := s.now(); !now.Before(s.renewed.Add(renewEvery)) {
-		var err error
-		if fresh, err = s.leases.Renew(ctx, s.node, leaseTime); err != nil {
+	now := s.now()
+	due := !now.Before(s.renewed.Add(renewEvery))
+	if due {
+		fresh, err := s.leases.Renew(ctx, s.node, leaseTime)
+		if err != nil {
 			return err
 		}
-		s.renewed = now
+		if fresh {
+			s.enterAnew(now)
+		}
 	}
 	s.mu.Lock()
 	changes := s.leasing
 	s.leasing = map[string]bool{}
-	if fresh {
-		for user := range s.here {
-			changes[user] = true
-		}
-	}
 	s.mu.Unlock()
-	err := s.change(ctx, changes)
-	if err == nil {
+	if err := s.change(ctx, changes); err != nil {
+		if errors.Is(err, state.ErrNoLease) {
+			s.renewed = time.Time{}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		maps.Copy(changes, s.leasing) // what has happened since is newer
+		s.leasing = changes
+		return err
+	}
+	if !due {
 		return nil
 	}
-	if errors.Is(err, state.ErrNoLease) {
-		s.renewed = time.Time{}
+	if err := s.lookElsewhere(ctx); err != nil {
+		return err
 	}
+	s.renewed = now
+	return nil
+}
+
+// enterAnew has everybody entered who is here, because the lease had none. Others' may be lost as well.
+func (s *Service) enterAnew(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.Copy(changes, s.leasing) // what has happened since is newer
-	s.leasing = changes
-	return err
+	for user := range s.here {
+		s.leasing[user] = true
+	}
+	s.elsewhere.doubtful = now.Add(doubtTime)
 }
 
 func (s *Service) change(ctx context.Context, changes map[string]bool) error {
@@ -264,10 +283,10 @@ func (s *Service) views(ctx context.Context, pairs []Pair) (map[Pair]protocol.Pr
 	s.mu.Unlock()
 	if len(elsewhere) > 0 {
 		more, err := s.leases.Online(ctx, elsewhere)
-		if err != nil {
+		if err != nil && !s.shared {
 			return nil, err
 		}
-		maps.Copy(online, more)
+		maps.Copy(online, s.know(elsewhere, more, err == nil))
 	}
 	views := make(map[Pair]protocol.PresenceData, len(pairs))
 	for _, p := range pairs {

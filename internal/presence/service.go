@@ -16,6 +16,7 @@ import (
 type Options struct {
 	Store    Store
 	Leases   state.Leases
+	Shared   bool             // the leases are those of several nodes
 	Node     string           // this node's name, unique in the cluster
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: nothing is logged
@@ -26,6 +27,7 @@ type Options struct {
 type Service struct {
 	store    Store
 	leases   state.Leases
+	shared   bool
 	node     string
 	now      func() time.Time
 	log      *slog.Logger
@@ -53,6 +55,7 @@ type Service struct {
 	watched    map[string]map[*watch]struct{} // by user: who watches them
 	marked     map[*watch]struct{}            // those that may have something to tell
 	subscribed int                            // watches
+	elsewhere  elsewhere
 }
 
 // pause is a user who may be gone.
@@ -65,10 +68,11 @@ type pause struct {
 // New makes a Service. Recover is called before it is used, and Run while it is.
 func New(o Options) *Service {
 	s := &Service{
-		store: o.Store, leases: o.Leases, node: o.Node, now: o.Now, log: o.Log, announce: o.Announce,
+		store: o.Store, leases: o.Leases, shared: o.Shared, node: o.Node, now: o.Now, log: o.Log, announce: o.Announce,
 		wake: make(chan struct{}, 1), reading: make(chan struct{}, 1),
 		hidden: map[string]struct{}{}, here: map[string]attendance{}, leasing: map[string]bool{},
 		viewers: map[string]map[*Session]bool{}, watched: map[string]map[*watch]struct{}{}, marked: map[*watch]struct{}{},
+		elsewhere: elsewhere{online: map[string]bool{}},
 	}
 	if s.now == nil {
 		s.now = time.Now

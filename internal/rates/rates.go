@@ -23,6 +23,7 @@ type Limits struct {
 // Messages are the limits on messages. Back ends are under the room's only. It implements [chat.Rates] and may be used by many goroutines at once.
 type Messages struct {
 	buckets           state.Buckets
+	prepare           func([]state.Charge) // nil: the buckets need not know in advance
 	log               *slog.Logger
 	user, share, room state.Limit
 	charges           sync.Pool // of *[3]state.Charge
@@ -30,15 +31,46 @@ type Messages struct {
 
 var _ chat.Rates = (*Messages)(nil)
 
-// ForMessages has messages take from buckets.
+// ForMessages has messages take from buckets, which may be Quotas.
 func ForMessages(l Limits, buckets state.Buckets, log *slog.Logger) *Messages {
-	return &Messages{
+	m := &Messages{
 		buckets: buckets, log: log,
 		user:    state.PerSecond(l.PerSecond, l.Burst),
 		share:   state.PerSecond(l.PerSecond/2, (l.Burst+1)/2),
 		room:    state.PerSecond(l.RoomPerSecond, l.RoomBurst),
 		charges: sync.Pool{New: func() any { return new([3]state.Charge) }},
 	}
+	if quotas, ok := buckets.(*Quotas); ok {
+		m.prepare = quotas.Prepare
+	}
+	return m
+}
+
+// Prepare tells what Take is about to be asked for: the messages among the appends of a transaction that has not begun. It may wait a moment, as Quotas.Prepare
+// does.
+func (m *Messages) Prepare(appends []*chat.Append) {
+	if m.prepare == nil {
+		return
+	}
+	var charges []state.Charge
+	for _, a := range appends {
+		if a.Method == protocol.MessageSend {
+			charges = m.append(charges, a.Actor, a.Room)
+		}
+	}
+	if len(charges) > 0 {
+		m.prepare(charges)
+	}
+}
+
+// append appends what one message is charged.
+func (m *Messages) append(charges []state.Charge, actor chat.Actor, room string) []state.Charge {
+	if !actor.Backend {
+		charges = append(charges,
+			state.Charge{Bucket: state.Bucket{User: actor.User}, Limit: m.user, Count: 1},
+			state.Charge{Bucket: state.Bucket{User: actor.User, Room: room}, Limit: m.share, Count: 1})
+	}
+	return append(charges, state.Charge{Bucket: state.Bucket{Room: room}, Limit: m.room, Count: 1})
 }
 
 // Take lets a message through and charges it to its buckets, or refuses it and charges nothing. Then retry_after_ms is the exact time after which this
@@ -47,13 +79,7 @@ func ForMessages(l Limits, buckets state.Buckets, log *slog.Logger) *Messages {
 func (m *Messages) Take(now protocol.Time, actor chat.Actor, room string) *protocol.Error {
 	list := m.charges.Get().(*[3]state.Charge)
 	defer m.charges.Put(list)
-	charges := list[:0]
-	if !actor.Backend {
-		charges = append(charges,
-			state.Charge{Bucket: state.Bucket{User: actor.User}, Limit: m.user, Count: 1},
-			state.Charge{Bucket: state.Bucket{User: actor.User, Room: room}, Limit: m.share, Count: 1})
-	}
-	charges = append(charges, state.Charge{Bucket: state.Bucket{Room: room}, Limit: m.room, Count: 1})
+	charges := m.append(list[:0], actor, room)
 	refusal, err := m.buckets.Take(context.Background(), now.Go(), charges)
 	switch {
 	case err != nil:

@@ -32,6 +32,7 @@ type committer struct {
 	log       *slog.Logger
 	committed chat.Committed
 	rates     chat.Rates
+	prepare   func([]*chat.Append)
 	fatal     func(error)
 	queueMax  int
 	observe   func(Transaction)
@@ -91,7 +92,7 @@ type committed struct {
 
 func newCommitter(s *Store, o Options) *committer {
 	c := &committer{
-		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, fatal: o.Fatal, queueMax: o.QueueMax,
+		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, prepare: o.Prepare, fatal: o.Fatal, queueMax: o.QueueMax,
 		observe: o.Observe,
 	}
 	if c.queueMax == 0 {
@@ -223,8 +224,23 @@ func (c *committer) work(l lane) {
 	q := c.lanes[l]
 	defer close(q.answers)
 	for batch := q.take(); batch != nil; batch = q.take() {
+		c.foretell(batch)
 		c.commit(l, batch)
 	}
+}
+
+// foretell has what has to be known about appends found out before their transaction begins.
+func (c *committer) foretell(items []*item) {
+	if c.prepare == nil {
+		return
+	}
+	appends := make([]*chat.Append, 0, len(items))
+	for _, it := range items {
+		if it.append != nil && !it.rated {
+			appends = append(appends, it.append)
+		}
+	}
+	c.prepare(appends)
 }
 
 // tell is the goroutine that answers for one lane, in the order of its commits.

@@ -25,12 +25,13 @@ type Options struct {
 	// Shared opens a SQLite store beside a server that runs on it, for the short calls of a command; no log is served then.
 	Shared bool
 
-	Now       func() time.Time  // time.Now when nil
-	Log       *slog.Logger      // slog.Default() when nil
-	Committed chat.Committed    // told of every commit; may be nil
-	Rates     chat.Rates        // limits on messages; may be nil
-	QueueMax  int               // bytes of appends that may wait; 64 MiB when 0
-	Observe   func(Transaction) // told of every transaction of the log, by the goroutine that made it: it must not block. May be nil
+	Now       func() time.Time     // time.Now when nil
+	Log       *slog.Logger         // slog.Default() when nil
+	Committed chat.Committed       // told of every commit; may be nil
+	Rates     chat.Rates           // limits on messages; may be nil
+	Prepare   func([]*chat.Append) // told of the appends of a transaction before it begins, and waited for: what Rates have to find out; may be nil
+	QueueMax  int                  // bytes of appends that may wait; 64 MiB when 0
+	Observe   func(Transaction)    // told of every transaction of the log, by the goroutine that made it: it must not block. May be nil
 
 	// Fatal is told when the disk failed in the middle of a commit, so that nobody can know what is on it: the process must end. It panics when nil.
 	Fatal func(error)
