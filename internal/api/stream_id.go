@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/parley-im/parley/protocol"
@@ -29,41 +30,70 @@ const (
 	maxIDBytes = 4096 * 3 / 4 // before base64
 )
 
-// streamID is what an id says.
+// streamID is what an id says: where a session stands.
 type streamID struct {
 	epoch   uint64
-	session string // whose checkpoint; "": none
-	number  uint64 // of its checkpoints
+	session string // whose checkpoint; "" with number 0
+	number  uint64 // of the checkpoint among those of the session; 0: there is none
 	places  map[uint64]mark
 	rooms   map[string]mark
 }
 
-// appendID appends what an id says: the rooms of the checkpoint base where they stand now.
-func appendID(b []byte, epoch uint64, session string, base *checkpoint, moved map[string]mark) []byte {
-	b = binary.BigEndian.AppendUint64(b, epoch)
-	if base.number == 0 {
-		session = ""
+// append appends the id before it is sealed.
+func (id *streamID) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, id.epoch)
+	b = binary.AppendUvarint(appendString(b, id.session), id.number)
+	b = binary.AppendUvarint(b, uint64(len(id.places)))
+	for place, at := range id.places {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, place), uint64(at))
 	}
-	b = appendString(b, session)
-	b = binary.AppendUvarint(b, base.number)
-	places := 0
-	for room := range moved {
-		if _, ok := base.place(room); ok {
-			places++
-		}
-	}
-	b = binary.AppendUvarint(b, uint64(places))
-	for room, at := range moved {
-		if place, ok := base.place(room); ok {
-			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(place)), uint64(at))
-		}
-	}
-	for room, at := range moved {
-		if _, ok := base.place(room); !ok {
-			b = binary.AppendUvarint(appendString(b, room), uint64(at))
-		}
+	for room, at := range id.rooms {
+		b = binary.AppendUvarint(appendString(b, room), uint64(at))
 	}
 	return b
+}
+
+// put says where the session stands in a room now; base is the checkpoint of the id.
+func (id *streamID) put(base *checkpoint, room string, at mark) {
+	place, ok := base.place(room)
+	switch {
+	case ok && base.marks[place] == at:
+		delete(id.places, uint64(place))
+	case ok:
+		id.places[uint64(place)] = at
+	case at == left:
+		delete(id.rooms, room)
+	default:
+		id.rooms[room] = at
+	}
+}
+
+// get is where the session stands in a room.
+func (id *streamID) get(base *checkpoint, room string) mark {
+	place, ok := base.place(room)
+	if !ok {
+		return id.rooms[room]
+	}
+	if at, moved := id.places[uint64(place)]; moved {
+		return at
+	}
+	return base.marks[place]
+}
+
+// all is where the session stands in the rooms that it follows.
+func (id *streamID) all(base *checkpoint) map[string]mark {
+	all := make(map[string]mark, len(base.rooms)+len(id.rooms))
+	for place, room := range base.rooms {
+		at, moved := id.places[uint64(place)]
+		if !moved {
+			at = base.marks[place]
+		}
+		if at != left {
+			all[room] = at
+		}
+	}
+	maps.Copy(all, id.rooms)
+	return all
 }
 
 func appendString(b []byte, s string) []byte {
@@ -111,18 +141,13 @@ func idMAC(key []byte, user string, content []byte) []byte {
 
 // checkpoint is where a session stood in all its rooms. It is never changed.
 type checkpoint struct {
-	number uint64   // 0: there is none, and rooms is empty
-	rooms  []string // sorted
-	marks  []mark
+	rooms []string // sorted
+	marks []mark
 }
 
 // newCheckpoint makes one of where a session stands.
-func newCheckpoint(number uint64, at map[string]mark) *checkpoint {
-	c := &checkpoint{number: number, rooms: make([]string, 0, len(at)), marks: make([]mark, len(at))}
-	for room := range at {
-		c.rooms = append(c.rooms, room)
-	}
-	slices.Sort(c.rooms)
+func newCheckpoint(at map[string]mark) *checkpoint {
+	c := &checkpoint{rooms: slices.Sorted(maps.Keys(at)), marks: make([]mark, len(at))}
 	for i, room := range c.rooms {
 		c.marks[i] = at[room]
 	}

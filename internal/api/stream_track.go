@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"maps"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -29,7 +28,7 @@ type track struct {
 
 	mu      sync.Mutex
 	base    *checkpoint
-	moved   map[string]mark // where it stands otherwise than base says
+	now     streamID        // where it stands, by base
 	added   map[string]mark // where it will stand in a room once its room.added is sent
 	size    int             // of what the last id says
 	saving  bool            // a checkpoint is being made
@@ -37,14 +36,14 @@ type track struct {
 }
 
 func newTrack(s *streams) *track {
-	return &track{streams: s, base: &checkpoint{}, moved: map[string]mark{}}
+	return &track{streams: s, base: &checkpoint{}, now: streamID{epoch: s.epoch, places: map[uint64]mark{}, rooms: map[string]mark{}}}
 }
 
 // begin says where the session stands. With an error of the store it must not go on.
 func (t *track) begin(ctx context.Context, at map[string]protocol.Seq) error {
 	t.mu.Lock()
 	for room, seq := range at {
-		t.moved[room] = markOf(seq)
+		t.now.rooms[room] = markOf(seq)
 	}
 	long := len(t.content()) > maxInline
 	t.mu.Unlock()
@@ -56,32 +55,17 @@ func (t *track) begin(ctx context.Context, at map[string]protocol.Seq) error {
 
 // content is what an id says now, with mu held.
 func (t *track) content() []byte {
-	content := appendID(nil, t.streams.epoch, t.session.ID(), t.base, t.moved)
+	content := t.now.append(make([]byte, 0, t.size+64))
 	t.size = len(content)
 	return content
-}
-
-// put says where the session stands in a room now, with mu held.
-func (t *track) put(room string, at mark) {
-	place, ok := t.base.place(room)
-	switch {
-	case ok && t.base.marks[place] == at, !ok && at == left:
-		delete(t.moved, room)
-	default:
-		t.moved[room] = at
-	}
 }
 
 // follows says that the session follows a room from behind a position, unless it did already.
 func (t *track) follows(room string, after protocol.Seq) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at, moved := t.moved[room]
-	if place, ok := t.base.place(room); ok && !moved {
-		at = t.base.marks[place]
-	}
-	if at == left {
-		t.put(room, markOf(after))
+	if t.now.get(t.base, room) == left {
+		t.now.put(t.base, room, markOf(after))
 	}
 }
 
@@ -89,7 +73,7 @@ func (t *track) follows(room string, after protocol.Seq) {
 func (t *track) leaves(room string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.put(room, left)
+	t.now.put(t.base, room, left)
 }
 
 // joins says where the session will stand in a room once its room.added has been sent.
@@ -129,25 +113,25 @@ func (t *track) take(line []byte) bool {
 	}
 	switch {
 	case f.Seq != 0:
-		t.put(f.Room, markOf(f.Seq))
+		t.now.put(t.base, f.Room, markOf(f.Seq))
 	case f.Event == protocol.SignalHello:
 	case f.Event == protocol.SignalReset:
 		var d protocol.ResetData
 		_ = json.Unmarshal(f.Data, &d)
-		t.put(f.Room, markOf(d.Head))
+		t.now.put(t.base, f.Room, markOf(d.Head))
 	case f.Event == protocol.SignalSkipped:
 		var d protocol.SkippedData
 		_ = json.Unmarshal(f.Data, &d)
-		t.put(f.Room, markOf(d.To))
+		t.now.put(t.base, f.Room, markOf(d.To))
 	case f.Event == protocol.SignalRoomAdded:
 		at, ok := t.added[f.Room]
 		if !ok {
 			return false // the session is told, and does not follow it
 		}
 		delete(t.added, f.Room)
-		t.put(f.Room, at)
+		t.now.put(t.base, f.Room, at)
 	case f.Event == protocol.SignalRoomRemoved:
-		t.put(f.Room, left)
+		t.now.put(t.base, f.Room, left)
 	default:
 		return false
 	}
@@ -165,29 +149,22 @@ func (t *track) full() bool {
 // save makes a checkpoint of where the session stands now. It blocks for the store.
 func (t *track) save(ctx context.Context) error {
 	t.mu.Lock()
-	at := make(map[string]mark, len(t.base.rooms)+len(t.moved))
-	for i, room := range t.base.rooms {
-		at[room] = t.base.marks[i]
-	}
-	maps.Copy(at, t.moved)
-	maps.DeleteFunc(at, func(_ string, m mark) bool { return m == left })
-	next := newCheckpoint(t.base.number+1, at)
+	next, number := newCheckpoint(t.now.all(t.base)), t.now.number+1
 	t.mu.Unlock()
 
-	if err := t.streams.checkpoints.SaveCheckpoint(ctx, t.session.ID(), next.number, next.bytes()); err != nil {
+	if err := t.streams.checkpoints.SaveCheckpoint(ctx, t.session.ID(), number, next.bytes()); err != nil {
 		return err
 	}
 
 	t.mu.Lock()
-	before, moved := t.base, t.moved
-	t.base, t.moved = next, map[string]mark{}
-	for i, room := range before.rooms {
-		if _, ok := moved[room]; !ok {
-			t.put(room, before.marks[i])
-		}
+	all := t.now.all(t.base)
+	t.base, t.now = next, streamID{t.now.epoch, t.session.ID(), number, map[uint64]mark{}, map[string]mark{}}
+	for _, room := range next.rooms {
+		t.now.put(next, room, all[room]) // left, if it is not there any more
+		delete(all, room)
 	}
-	for room, m := range moved {
-		t.put(room, m)
+	for room, at := range all {
+		t.now.put(next, room, at)
 	}
 	refused := t.refused
 	t.saving, t.refused = false, false

@@ -51,28 +51,20 @@ func (s *streams) goOn(ctx context.Context, entry *delivery.Entry, user, text st
 		entry.Lost = true
 		return nil
 	}
-	at := id.rooms
+	base := &checkpoint{}
 	if id.number > 0 {
 		found, err := s.checkpoints.Checkpoint(ctx, id.session, id.number)
 		if err != nil {
 			return err
 		}
-		base, ok := readCheckpoint(found)
-		entry.Lost = found == nil || !ok
-		for i, room := range base.rooms {
-			m, moved := id.places[uint64(i)]
-			if !moved {
-				m = base.marks[i]
-			}
-			at[room] = m
+		if base, ok = readCheckpoint(found); !ok {
+			base, entry.Lost = &checkpoint{}, true
 		}
 	}
 	entry.Stale = id.epoch != s.epoch
-	entry.Resume = make(map[string]protocol.Seq, len(at))
-	for room, m := range at {
-		if m != left {
-			entry.Resume[room] = m.seq()
-		}
+	entry.Resume = map[string]protocol.Seq{}
+	for room, at := range id.all(base) {
+		entry.Resume[room] = at.seq()
 	}
 	return nil
 }
