@@ -283,7 +283,7 @@ func TestPollLags(t *testing.T) {
 	if waiting := n.Stats().QueueBytes; waiting > 300<<10 || waiting < 200<<10 {
 		t.Errorf("%d bytes wait", waiting)
 	}
-	cursor, came := "", 0
+	cursor, came := "1000000", 0
 	for came < sent {
 		var frames []protocol.Raw
 		var ok bool
