@@ -55,7 +55,6 @@ export class Parley<Data = unknown> {
   /** how many look at each room that is open, in the order in which they were looked at last */
   readonly #viewers = new Map<Room<Data>, number>();
   #restored: Promise<void> | undefined;
-  #running = false;
   #session: HelloResult | undefined;
   #me: string | undefined;
   #epoch = "";
@@ -64,7 +63,12 @@ export class Parley<Data = unknown> {
 
   /** Does nothing before start. Throws a TypeError for options that can never work. */
   constructor({ storage = memoryStorage(), open = openLink, device = newId(), timelineMessages = 500, ...options }: ParleyOptions) {
-    const link = open({ ...options, device });
+    // A session begins after what was kept is here, since it goes on from there.
+    const token = async (): Promise<string> => {
+      await this.#restored;
+      return options.token();
+    };
+    const link = open({ ...options, device, token });
     const platform = platformOf(options.platform);
     this.#link = link;
     this.#platform = platform;
@@ -88,17 +92,12 @@ export class Parley<Data = unknown> {
 
   /** Shows what was kept, and connects. Does nothing if started. */
   start(): void {
-    if (this.#running) return;
-    this.#running = true;
     this.#restored ??= this.#restore();
-    void this.#restored.then(() => {
-      if (this.#running) this.#link.start();
-    });
+    this.#link.start();
   }
 
   /** Disconnects. What waits in the outbox stays there; start goes on. */
   stop(): void {
-    this.#running = false;
     this.#link.stop();
   }
 

@@ -231,7 +231,7 @@ export class Room<Data = unknown> {
     this.#threads.clear();
     const following = this.#following;
     this.#following = undefined;
-    if (following && !this.entry.get()) void this.#parts.link.call("room.unsubscribe", { room: this.id }).catch(() => {});
+    if (following && this.#apart()) void this.#parts.link.call("room.unsubscribe", { room: this.id }).catch(() => {});
   }
 
   #timelines(): Timeline<Data>[] {
@@ -285,9 +285,13 @@ export class Room<Data = unknown> {
     if (this.entry.get()?.room.kind !== "live") void this.#receipts.load();
   }
 
-  /** Follows a room that is none of the user's: a session follows the others by itself. */
+  /** Whether the room is one that a session does not follow by itself: live, or none of the user's. */
+  #apart(): boolean {
+    return (this.entry.get()?.room.kind ?? "live") === "live";
+  }
+
   async #follow(): Promise<void> {
-    if (this.entry.get()) return;
+    if (!this.#apart()) return;
     this.#following ??= this.#parts.link.call("room.subscribe", { room: this.id });
     await this.#following;
   }
