@@ -34,7 +34,8 @@ export class RealServer {
   }
 
   async start(): Promise<void> {
-    const flags = ["--listen", this.#address, "--data", this.#data, "--log-format", "json", "--limits-messages-per-second", "0", "--limits-burst", "0"];
+    const limits = ["messages-per-second", "burst", "room-messages-per-second", "room-burst", "calls-per-second"].flatMap((name) => [`--limits-${name}`, "0"]);
+    const flags = ["--listen", this.#address, "--data", this.#data, "--log-format", "json", ...limits];
     const child = spawn(inject("parley"), ["serve", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     const lines = createInterface({ input: child.stderr });
