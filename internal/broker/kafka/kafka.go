@@ -108,15 +108,18 @@ func Open(ctx context.Context, o Options, r broker.Receiver) (broker.Live, error
 
 // run keeps a session until ctx ends. It closes tried when the first try to begin one has ended.
 func (l *link) run(ctx context.Context, tried chan<- struct{}) {
+	failing := false // and the log has the reason
 	for first := true; ctx.Err() == nil; first = false {
 		s, err := l.begin(ctx)
 		if err == nil {
+			failing = false
 			l.session.Store(s)
 			l.log.Info("connected to Kafka", "topic", l.target.topic)
 			if !first {
 				l.inbox.Lose()
 			}
-		} else if first && ctx.Err() == nil {
+		} else if !failing && ctx.Err() == nil {
+			failing = true
 			l.log.Warn("Kafka cannot be used; trying again until it can", "topic", l.target.topic, "error", err)
 		}
 		if first {
@@ -183,7 +186,7 @@ func (l *link) settled(_ *kgo.Record, err error) {
 		return
 	}
 	l.dropped.Add(1)
-	if refusal := (*kerr.Error)(nil); errors.As(err, &refusal) {
+	if refusal := (*kerr.Error)(nil); errors.As(err, &refusal) && !refusal.Retriable { // not for a leader that moves
 		l.log.Warn("Kafka refused a message", "topic", l.target.topic, "error", refusal)
 	}
 }

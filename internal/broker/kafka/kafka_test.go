@@ -3,8 +3,11 @@ package kafka_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -276,12 +279,24 @@ func TestLeaderMoves(t *testing.T) {
 	}
 }
 
-// A topic that is deleted is made again, and the receiver is told that it may have missed something.
+// A topic that is deleted is made again, by a node or before it sees that, and the receiver is told that it may have missed something.
 func TestTopicIsDeleted(t *testing.T) {
+	t.Run("and gone", func(t *testing.T) { testTopicIsDeleted(t, func(*kadm.Client) {}) })
+	t.Run("and made again", func(t *testing.T) {
+		testTopicIsDeleted(t, func(admin *kadm.Client) {
+			_, err := admin.CreateTopic(t.Context(), 12, 1, nil, "parley")
+			must(t, err)
+		})
+	})
+}
+
+func testTopicIsDeleted(t *testing.T, then func(*kadm.Client)) {
 	f := startFake(t)
 	live, r := openNode(t, f.url())
-	_, err := f.admin(t).DeleteTopics(t.Context(), "parley")
+	admin := f.admin(t)
+	_, err := admin.DeleteTopics(t.Context(), "parley")
 	must(t, err)
+	then(admin)
 	r.Await(t, "Lost, and the node is connected again", func() bool { return r.Losses() > 0 && live.Stats().Connected })
 	live.Publish("r_a", []byte("after"))
 	r.AwaitMessage(t, "r_a", "after")
@@ -295,6 +310,42 @@ func TestPositionIsGone(t *testing.T) {
 	r.Await(t, "Lost, and the node is connected again", func() bool { return r.Losses() > 0 && live.Stats().Connected })
 	live.Publish("r_a", []byte("after"))
 	r.AwaitMessage(t, "r_a", "after")
+}
+
+// A Kafka that has stopped answering is given up, and found again.
+func TestSilence(t *testing.T) {
+	f := startFake(t)
+	live, r := openNode(t, f.url())
+	hold := make(chan struct{})
+	f.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		f.cluster.SleepControl(func() { <-hold })
+		return nil, nil, false
+	})
+	r.Await(t, "the node gives up", func() bool { return !live.Stats().Connected })
+	close(hold)
+	r.Await(t, "Lost, and the node is connected again", func() bool { return r.Losses() > 0 && live.Stats().Connected })
+	live.Publish("r_a", []byte("after"))
+	r.AwaitMessage(t, "r_a", "after")
+}
+
+// Over TLS, with a certificate that the system trusts, a password may be shown.
+func TestTLS(t *testing.T) {
+	certificate, key := testkit.Certificate(t)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	must(t, os.WriteFile(roots, certificate, 0o600))
+	t.Setenv("SSL_CERT_FILE", roots) // read once, by the first connection of this process that wants roots: this one
+	pair, err := tls.X509KeyPair(certificate, key)
+	must(t, err)
+	f := startFake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}}), kfake.EnableSASL(), kfake.Superuser("PLAIN", "alice", "one"))
+	live, r := openNode(t, "kafkas://alice:one@"+strings.TrimPrefix(f.url(), "kafka://")+"?sasl=plain")
+	live.Publish("r_a", []byte("x"))
+	r.AwaitMessage(t, "r_a", "x")
+
+	bare := open(t, kafka.Options{URL: f.url()}, brokertest.NewRecorder())
+	defer bare.Close()
+	if bare.Stats().Connected {
+		t.Error("connected without TLS")
+	}
 }
 
 // While Kafka takes nothing, what waits is bounded, and a publisher does not notice.
@@ -323,15 +374,17 @@ func TestKafkaTakesNothing(t *testing.T) {
 	})
 }
 
-// A refusal is counted.
+// What is refused is counted, and not sent again.
 func TestKafkaRefuses(t *testing.T) {
 	f := startFake(t)
 	live, r := openNode(t, f.url())
-	f.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge})
-	live.Publish("r_a", []byte("refused"))
-	r.Await(t, "the drop", func() bool { return live.Stats().Dropped == 1 })
-	live.Publish("r_a", []byte("taken"))
-	r.AwaitMessage(t, "r_a", "taken")
+	for i, reason := range []*kerr.Error{kerr.MessageTooLarge, kerr.NotLeaderForPartition} {
+		f.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: reason})
+		live.Publish("r_a", []byte("refused"))
+		r.Await(t, "the drop", func() bool { return live.Stats().Dropped == uint64(i+1) })
+		live.Publish("r_a", []byte(reason.Message))
+		r.AwaitMessage(t, "r_a", reason.Message)
+	}
 	if r.Has("r_a", "refused") || !live.Stats().Connected {
 		t.Error("a refused message was sent again, or ended the connection")
 	}

@@ -38,7 +38,6 @@ type session struct {
 	ctx    context.Context
 	fail   context.CancelCauseFunc
 
-	id         kadm.TopicID
 	partitions map[int32]bool // being read
 }
 
@@ -142,7 +141,6 @@ func (s *session) tryPosition(ctx context.Context) error {
 	if len(starts) < len(detail.Partitions) {
 		return fmt.Errorf("the ends of the topic %s: %w", topic, kerr.LeaderNotAvailable)
 	}
-	s.id = detail.ID
 	s.read(starts)
 	return nil
 }
@@ -215,9 +213,6 @@ func (s *session) watch() {
 			return
 		}
 		detail, err := s.look(s.ctx)
-		if errors.Is(err, kerr.UnknownTopicOrPartition) || err == nil && detail.ID != s.id {
-			s.fail(errors.New("the topic was deleted"))
-		}
 		if err != nil {
 			continue // the fetches tell whether it matters
 		}
