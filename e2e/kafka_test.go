@@ -68,28 +68,7 @@ func TestKafkaDiesAndComesBackEmpty(t *testing.T) {
 	talkUntil("the nodes hear each other through Kafka again", healthy)
 	pipeline(carol, room, 2, 500)
 	head := alice.send(room, "last", "last")
-	texts := map[uint64]string{}
-	for _, s := range sessions {
-		s.expect("the last message", event(room, head))
-		seqs := s.events(room)
-		for i, seq := range seqs {
-			if seq != uint64(i)+2 {
-				t.Fatalf("%s has a hole or a repeat: %v", s.user, seqs[max(0, i-3):i+1])
-			}
-		}
-		s.mu.Lock()
-		for _, f := range s.pushes {
-			if f.Room == room && f.Seq != 0 {
-				what := *f.User + " " + fmt.Sprint(f.data()["client_id"])
-				if before, ok := texts[f.Seq]; ok && before != what {
-					t.Errorf("at %d one sees %q and %s sees %q", f.Seq, before, s.user, what)
-				}
-				texts[f.Seq] = what
-			}
-		}
-		s.mu.Unlock()
-	}
-	if want := 2*exchanges + 2500 + 1; len(texts) != want {
-		t.Errorf("%d messages were seen, %d were sent", len(texts), want)
+	if seen, want := oneOrder(t, sessions, room, head), 2*exchanges+2500+1; seen != want {
+		t.Errorf("%d messages were seen, %d were sent", seen, want)
 	}
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 )
@@ -32,39 +31,43 @@ func TestOneOrderForEverybody(t *testing.T) {
 				return
 			}
 			head := uint64(1 + writers*each)
-			texts := map[uint64]string{}
-			for _, s := range sessions {
-				s.expect("the last message", event(room, head))
-				for i, seq := range s.events(room) {
-					if seq != uint64(i)+2 {
-						t.Fatalf("%s got %v", s.user, s.events(room)[max(0, i-3):i+1])
-					}
-				}
-				s.mu.Lock()
-				for _, f := range s.pushes {
-					if f.Room != room || f.Seq == 0 {
-						continue
-					}
-					what := *f.User + " " + fmt.Sprint(f.data()["client_id"])
-					if before, ok := texts[f.Seq]; ok && before != what {
-						t.Errorf("at %d one sees %q and %s sees %q", f.Seq, before, s.user, what)
-					}
-					texts[f.Seq] = what
-				}
-				s.mu.Unlock()
-			}
-			if len(texts) != writers*each {
-				t.Errorf("%d messages were seen, %d were sent", len(texts), writers*each)
-			}
-			seqs := make([]uint64, 0, len(texts))
-			for seq := range texts {
-				seqs = append(seqs, seq)
-			}
-			if slices.Max(seqs) != head {
-				t.Errorf("the last seq is %d, not %d", slices.Max(seqs), head)
+			if seen := oneOrder(t, sessions, room, head); seen != writers*each {
+				t.Errorf("%d messages were seen, %d were sent", seen, writers*each)
 			}
 		})
 	}
+}
+
+// oneOrder waits until all sessions have the room's events up to its head, checks that each has got every one from the second on, once and in order, and that what one
+// sees at a seq all see there, and returns how many events they have seen.
+func oneOrder(t *testing.T, sessions []*client, room string, head uint64) int {
+	t.Helper()
+	texts := map[uint64]string{}
+	for _, s := range sessions {
+		s.expect("the last message", event(room, head))
+		seqs := s.events(room)
+		for i, seq := range seqs {
+			if seq != uint64(i)+2 {
+				t.Fatalf("%s has a hole or a repeat: %v", s.user, seqs[max(0, i-3):i+1])
+			}
+		}
+		if last := seqs[len(seqs)-1]; last != head {
+			t.Errorf("the last seq is %d, not %d", last, head)
+		}
+		s.mu.Lock()
+		for _, f := range s.pushes {
+			if f.Room != room || f.Seq == 0 {
+				continue
+			}
+			what := *f.User + " " + fmt.Sprint(f.data()["client_id"])
+			if before, ok := texts[f.Seq]; ok && before != what {
+				t.Errorf("at %d one sees %q and %s sees %q", f.Seq, before, s.user, what)
+			}
+			texts[f.Seq] = what
+		}
+		s.mu.Unlock()
+	}
+	return len(texts)
 }
 
 // pipeline sends messages without waiting for the replies, and checks that they have kept their order.
