@@ -56,6 +56,7 @@ class Connection implements Link {
   readonly #waiters = new Set<Waiter>();
   readonly #timers = new Map<Timer, () => void>();
   #machine: State = initial;
+  #over = false; // stopped, or ended by the server: calls do not wait
   #lines: { [S in Slot]?: Line } = {};
   readonly #retired = new Set<Line>();
   #positions: () => Resume | undefined = () => undefined;
@@ -76,8 +77,7 @@ class Connection implements Link {
   call<M extends Callable>(method: M, params: ParamsOf<M>, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<ResultOf<M>> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) throw signal.reason;
-      const { phase } = this.#machine;
-      if (phase === "idle" || phase === "ended") throw new LinkEndedError(this.#machine.ending?.message);
+      if (this.#over) throw new LinkEndedError(this.#machine.ending?.message);
       const settled = (): void => signal?.removeEventListener("abort", aborted);
       const waiter: Waiter = {
         go: (line) => this.#send(line, method, params).then(resolve, reject).finally(settled),
@@ -174,7 +174,8 @@ class Connection implements Link {
     if (s.phase === "waiting" && s.retryAt !== undefined) shown.retryAt = s.retryAt;
     if (s.ending) shown.reason = { code: s.ending.code, message: s.ending.message };
     if (!same(shown, this.state.get())) this.state.set(shown);
-    if (s.phase === "idle" || s.phase === "ended") {
+    this.#over = s.phase === "idle" || s.phase === "ended";
+    if (this.#over) {
       const error = new LinkEndedError(s.ending?.message);
       for (const waiter of this.#take()) waiter.reject(error);
       for (const line of this.#retired) this.#release(line);

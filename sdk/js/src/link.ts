@@ -56,7 +56,7 @@ export interface Link {
   readonly session: Observable<HelloResult | undefined>;
 
   /**
-   * Calls a method. Waits for a session if none is open. Rejects with a ParleyError if the server refuses, a LinkLostError if the connection
+   * Calls a method. Waits for a session if none is open, the first one also before start. Rejects with a ParleyError if the server refuses, a LinkLostError if the connection
    * is lost before the answer (the call is not repeated), a LinkEndedError if the link ends before the call is sent, and the signal's
    * reason once that is aborted; an aborted call may have been carried out.
    */

@@ -103,11 +103,11 @@ class SharedLink implements Link {
   readonly #calls = new Map<number, Waiting>();
   readonly #subscribed = new Set<string>(); // the rooms that this tab follows by a call of its own
   #lastCall = 0;
+  #over = false; // stopped, or ended by the server: calls do not wait
   #positions: () => Resume | undefined = () => undefined;
   #channel: BroadcastChannel | undefined;
   #link: Link | undefined; // where this tab leads
   #interests = new Interests(); // of all tabs, where this one leads
-  #joined = false; // this tab has heard a session, and so all since then
   #leave: () => void = () => {};
   #held: Frame[] | undefined; // frames that wait for what this tab missed before it joined
 
@@ -123,8 +123,7 @@ class SharedLink implements Link {
     const { signal } = options;
     return new Promise<ResultOf<M>>((resolve, reject) => {
       if (signal?.aborted) throw signal.reason;
-      const { status, reason } = this.state.get();
-      if (!this.#channel || status === "ended") throw new LinkEndedError(reason?.message);
+      if (this.#over) throw new LinkEndedError(this.state.get().reason?.message);
       const id = ++this.#lastCall;
       const aborted = (): void => {
         this.#calls.delete(id);
@@ -159,6 +158,7 @@ class SharedLink implements Link {
   }
 
   start(): void {
+    this.#over = false;
     if (this.#channel) return this.#link?.start();
     const channel = (this.#channel = this.#tabs.channel(this.#name));
     channel.onmessage = ({ data }: MessageEvent<Word>) => this.#hear(data);
@@ -183,13 +183,13 @@ class SharedLink implements Link {
     const channel = this.#channel;
     if (!channel) return;
     this.#channel = undefined;
+    this.#over = true;
     this.#link?.stop();
     this.#link = undefined;
     this.#leave();
     channel.close();
     this.#abandon(() => true);
     this.#held = undefined;
-    this.#joined = false;
     this.session.set(undefined);
     this.state.set({ status: "idle" });
   }
@@ -199,7 +199,6 @@ class SharedLink implements Link {
     this.#abandon(({ sent }) => sent);
     this.#held = undefined;
     this.session.set(undefined);
-    this.#joined = true;
     this.#interests = new Interests();
     const link = (this.#link = openLink(this.#options));
     link.resumeFrom(() => this.#resume());
@@ -238,7 +237,10 @@ class SharedLink implements Link {
       this.#subscribed.add(room);
       this.#stream.follow(room, after ?? (result as { head: number }).head);
     }
-    if (method === "room.unsubscribe") this.#subscribed.delete(room);
+    if (method === "room.unsubscribe") {
+      this.#subscribed.delete(room);
+      this.#stream.drop(room);
+    }
   }
 
   #resume(): Resume | undefined {
@@ -294,32 +296,21 @@ class SharedLink implements Link {
     else waiting?.reject(word.say === "refused" ? new ParleyError(word.error) : new LinkLostError());
   }
 
-  /** Follows the leader to its session. A tab that comes to one which is open already finds out what it has missed. */
+  /** Follows the leader to its session, which resumes from where the leader was: this tab finds out what it has missed itself. */
   #follow(state: LinkState, session: HelloResult | undefined): void {
     const before = this.session.get();
     if (session?.session !== before?.session) {
       this.#abandon(({ sent }) => sent);
-      if (session) {
-        if (!this.#joined) this.#join(session);
-        for (const room of this.#subscribed) this.#subscribeAgain(room);
-      }
+      if (session) this.#join(session);
       this.session.set(session);
     }
     this.state.set(state);
     if (session) this.#send();
-    if (state.status === "ended") this.#abandon(() => true);
-  }
-
-  /** Follows a room on a new session, which may be that of another tab, too. Frames that it brings twice are dropped. */
-  #subscribeAgain(room: string): void {
-    const after = this.#stream.at(room);
-    this.call("room.subscribe", { room, ...(after !== undefined && { after }) }).catch((error: unknown) => {
-      if (error instanceof ParleyError && error.code === "not_found") this.#tell({ event: "room.removed", room, data: { reason: "gone" } });
-    });
+    this.#over = state.status === "ended";
+    if (this.#over) this.#abandon(() => true);
   }
 
   #join(session: HelloResult): void {
-    this.#joined = true;
     const resume = this.#resume();
     this.#stream.enter(session.epoch);
     if (!resume) return;

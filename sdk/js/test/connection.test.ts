@@ -51,7 +51,7 @@ test.each(transports)("%s: a refusal is a ParleyError, a lost answer a LinkLostE
 
 test("calls wait for a session in their order, until they are aborted or the link ends", async () => {
   const { server, link } = await rig({ start: false, prepare: (server) => server.createRoom({ members: ["alice"] }) });
-  await expect(link.call("user.get", { users: [] })).rejects.toBeInstanceOf(LinkEndedError);
+  const before = link.call("user.get", { users: ["alice"] });
   const release = server.hold();
   link.start();
   const abort = new AbortController();
@@ -61,11 +61,13 @@ test("calls wait for a session in their order, until they are aborted or the lin
   abort.abort(new Error("never mind"));
   await expect(aborted).rejects.toThrow("never mind");
   release();
+  expect(await before).toEqual({ users: [{ id: "alice", name: "", avatar: "", data: null }] });
   expect([(await first).seq, (await last).seq]).toEqual([2, 3]);
   server.hold();
   const unanswered = link.call("user.get", { users: [] });
   link.stop();
   await expect(unanswered).rejects.toBeInstanceOf(LinkLostError);
+  await expect(link.call("user.get", { users: [] })).rejects.toBeInstanceOf(LinkEndedError);
 });
 
 test("a frame that the server would not take is refused before it is sent", async () => {
