@@ -10,7 +10,10 @@ export type ResultOf<M extends Method> = Methods[M]["result"];
 /** A method that can be called on a link: `hello` is the link's own. */
 export type Callable = Exclude<Method, "hello">;
 
-/** The ways to a server, the best first. Calls go over HTTP on all but `websocket`. */
+/**
+ * The ways to a server, the best first. Calls go over HTTP on all but `websocket`, and are carried out in their order there only if each
+ * is made when the one before is answered.
+ */
 export type TransportName = "websocket" | "events" | "poll";
 
 /**
