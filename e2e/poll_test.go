@@ -85,36 +85,71 @@ func TestPoll(t *testing.T) {
 	wants("with an ack of all", again(p.Cursor, 0), "[]")
 	wants("and an old ack", again(first.Cursor, 0), "[]")
 
-	// A second poll ends the first, which waits, at once.
+	headers := map[string]string{"Authorization": "Bearer " + token, "Parley-Session": id}
+	if _, _, err := post("http://"+s.addr, "presence.subscribe", headers, object{"users": []string{"bob"}}); err != nil {
+		t.Errorf("a call of the session: %v", err)
+	}
+	list := b.user("alice").call("session.list", object{})["sessions"].([]any)
+	if len(list) != 1 || list[0].(object)["session"] != id || list[0].(object)["client"] != "by hand" {
+		t.Errorf("the sessions are %v", list)
+	}
+}
+
+// TestPollTwice has a second poll end the first, which waits, at once.
+func TestPollTwice(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	token := s.token("alice")
+	first, err := s.poll(token, object{"device": "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	waiting := make(chan polled, 1)
 	go func() {
-		p, err := s.poll(token, object{"session": id, "timeout_ms": 60_000})
+		p, err := s.poll(token, object{"session": first.Session, "ack": first.Cursor, "timeout_ms": 60_000})
 		if err != nil {
 			t.Errorf("a poll that waits: %v", err)
 		}
 		waiting <- p
 	}()
-	ended := func() bool {
-		again("", 0)
+	for end := time.Now().Add(patience); ; { // the first may come after the second
+		if _, err := s.poll(token, object{"session": first.Session, "ack": first.Cursor, "timeout_ms": 0}); err != nil {
+			t.Fatal(err)
+		}
 		select {
 		case p := <-waiting:
-			wants("the poll that another has ended", p, "[]")
-			return true
+			if len(p.Frames) > 0 {
+				t.Errorf("there was nothing, and came %s", p.Frames)
+			}
+			return
 		case <-time.After(50 * time.Millisecond):
-			return false
+		}
+		if time.Now().After(end) {
+			t.Fatal("it goes on waiting")
 		}
 	}
-	for !ended() {
-	}
+}
 
-	// At most 64 KiB at once, and lagging after that: nothing is lost.
+// TestPollMuch gets more than fits an answer, and more than a session may wait for: nothing is lost.
+func TestPollMuch(t *testing.T) {
+	t.Parallel()
+	s := start(t, unlimited...)
+	room := s.backend().newRoom("group", "bob", "alice")
+	token, bob := s.token("alice"), s.connect("bob", nil)
+	first, err := s.poll(token, object{"device": "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	last := uint64(0)
 	for i := range 150 {
-		last = bob.send(room, fmt.Sprint("long", i), strings.Repeat("x", 8000))
+		last = bob.send(room, fmt.Sprint(i), strings.Repeat("x", 8000))
 	}
-	next, ack := uint64(5), ""
+	next, ack := uint64(2), first.Cursor
 	for next <= last {
-		p := again(ack, 20_000)
+		p, err := s.poll(token, object{"session": first.Session, "ack": ack, "timeout_ms": 20_000})
+		if err != nil {
+			t.Fatal(err)
+		}
 		size := 0
 		for _, line := range p.Frames {
 			size += len(line)
@@ -123,24 +158,15 @@ func TestPoll(t *testing.T) {
 			t.Fatalf("an answer with %d bytes of %d frames", size, len(p.Frames))
 		}
 		for _, f := range p.frames(t) {
-			if f.Event == "receipt" {
-				continue
-			}
-			if f.Seq != next {
+			switch {
+			case f.Event == "receipt":
+			case f.Seq != next:
 				t.Fatalf("%s %d comes, and not %d", f.Event, f.Seq, next)
+			default:
+				next++
 			}
-			next++
 		}
 		ack = p.Cursor
-	}
-
-	headers := map[string]string{"Authorization": "Bearer " + token, "Parley-Session": id}
-	if _, _, err := post("http://"+s.addr, "presence.subscribe", headers, object{"users": []string{"bob"}}); err != nil {
-		t.Errorf("a call of the session: %v", err)
-	}
-	list := b.user("alice").call("session.list", object{})["sessions"].([]any)
-	if len(list) != 1 || list[0].(object)["session"] != id || list[0].(object)["client"] != "by hand" {
-		t.Errorf("the sessions are %v", list)
 	}
 }
 

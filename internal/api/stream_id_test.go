@@ -63,119 +63,149 @@ type given struct {
 	at    map[string]protocol.Seq
 }
 
+// story is a stream that says things, and what it has given.
+type story struct {
+	t     *rapid.T
+	kept  *shelf
+	track *track
+	rooms int // how many there are
+	at    map[string]protocol.Seq
+	saves int
+	all   []given
+}
+
+func name(i int) string { return fmt.Sprintf("r_%028d", i) }
+
+// room is one of the rooms.
+func (s *story) room(t *rapid.T, label string) string {
+	return name(rapid.IntRange(0, s.rooms-1).Draw(t, label))
+}
+
+func (s *story) begin() {
+	for i := range s.rooms / 2 {
+		s.at[name(i)] = protocol.Seq(i)
+	}
+	if err := s.track.begin(s.t.Context(), s.at); err != nil {
+		s.t.Fatal(err)
+	}
+	s.saves = len(s.kept.kept)
+	s.say(protocol.AppendSignal(nil, protocol.SignalHello, "", "", protocol.HelloResult{}))
+}
+
+// say has the stream send a frame, after which the client stands where the story says.
+func (s *story) say(line []byte) {
+	if id := s.track.label(line); id != "" {
+		if len(id) > 4096 {
+			s.t.Fatalf("an id of %d bytes", len(id))
+		}
+		s.all = append(s.all, given{id, s.saves, maps.Clone(s.at)})
+	}
+}
+
+func (s *story) event(room string, seq protocol.Seq) {
+	s.at[room] = seq
+	s.say(protocol.AppendEvent(nil, &protocol.Event{Room: room, Seq: seq, Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
+}
+
+func (s *story) removed(room string) {
+	delete(s.at, room)
+	s.say(protocol.AppendSignal(nil, protocol.SignalRoomRemoved, room, "", protocol.RoomRemovedData{Reason: protocol.ReasonLeft}))
+}
+
+func (s *story) save() {
+	s.track.refused = false // who was refused is told by the session, and this one is none
+	if err := s.track.save(context.Background()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.saves++
+}
+
+// actions are what may happen.
+func (s *story) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"event": func(t *rapid.T) {
+			room := s.room(t, "room")
+			if s.track.full() {
+				s.save()
+			}
+			seq := s.at[room] + 1
+			if seq == 0 { // after a reset that was due
+				seq = 1
+			}
+			s.event(room, seq)
+		},
+		"reset": func(t *rapid.T) {
+			room := s.room(t, "room")
+			s.at[room] = rapid.Uint64Range(1, 1<<60).Draw(t, "head")
+			s.say(protocol.AppendSignal(nil, protocol.SignalReset, room, "", protocol.ResetData{Head: s.at[room]}))
+		},
+		"skipped": func(t *rapid.T) {
+			room := s.room(t, "room")
+			s.at[room] += 5
+			s.say(protocol.AppendSignal(nil, protocol.SignalSkipped, room, "", protocol.SkippedData{From: s.at[room] - 4, To: s.at[room]}))
+		},
+		"removed": func(t *rapid.T) { s.removed(s.room(t, "room")) },
+		"added": func(t *rapid.T) {
+			room, after := s.room(t, "room"), rapid.SampledFrom([]protocol.Seq{0, 7, delivery.NoPosition}).Draw(t, "after")
+			s.track.joins(room, after)
+			s.event(name(s.rooms), 1) // in another room, before the client knows of this one
+			s.at[room] = after
+			s.say(protocol.AppendSignal(nil, protocol.SignalRoomAdded, room, "", protocol.RoomAddedData{}))
+		},
+		"subscribed": func(t *rapid.T) {
+			room := s.room(t, "room")
+			if _, follows := s.at[room]; !follows {
+				s.at[room] = 3
+			}
+			s.track.follows(room, 3)
+		},
+		"unsubscribed": func(t *rapid.T) {
+			room := s.room(t, "room")
+			delete(s.at, room)
+			s.track.leaves(room)
+		},
+		"saved": func(t *rapid.T) {
+			goes, comes := s.room(t, "goes"), s.room(t, "comes")
+			s.kept.meanwhile = func() {
+				s.removed(goes)
+				s.event(comes, 77)
+			}
+			s.save()
+			s.kept.meanwhile = nil
+		},
+	}
+}
+
+// check takes every id back.
+func (s *story) check() {
+	for _, g := range s.all {
+		entry := &delivery.Entry{}
+		if err := s.track.streams.goOn(context.Background(), entry, "alice", g.id); err != nil {
+			s.t.Fatal(err)
+		}
+		if entry.Stale || entry.Lost && g.saves+1 >= s.saves {
+			s.t.Fatalf("after %d of %d checkpoints: %+v", g.saves, s.saves, entry)
+		}
+		if diff := cmp.Diff(g.at, entry.Resume); diff != "" && !entry.Lost {
+			s.t.Fatalf("an id stands for another position (-its message +it):\n%s", diff)
+		}
+		for _, user := range []string{"bob", "alic", "alice\x00"} {
+			entry := &delivery.Entry{}
+			if err := s.track.streams.goOn(context.Background(), entry, user, g.id); err != nil || !entry.Lost || entry.Resume != nil {
+				s.t.Fatalf("an id of another user's is taken: %+v, %v", entry, err)
+			}
+		}
+	}
+}
+
 // Every id stands for the position after its own message, while its checkpoint is one of the last two; then it is lost, and says so.
 func TestStreamIDs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kept := &shelf{kept: map[uint64][]byte{}}
-		tr := newTestTrack(kept)
-		rooms := rapid.IntRange(1, 300).Draw(t, "rooms")
-		name := func(i int) string { return fmt.Sprintf("r_%028d", i) }
-		at := map[string]protocol.Seq{}
-		for i := range rooms / 2 {
-			at[name(i)] = protocol.Seq(i)
-		}
-		if err := tr.begin(t.Context(), at); err != nil {
-			t.Fatal(err)
-		}
-		saves := 0
-		if len(kept.kept) > 0 {
-			saves = 1
-		}
-		var all []given
-		say := func(line []byte) {
-			if id := tr.label(line); id != "" {
-				if len(id) > 4096 {
-					t.Fatalf("an id of %d bytes", len(id))
-				}
-				all = append(all, given{id, saves, maps.Clone(at)})
-			}
-		}
-		say(protocol.AppendSignal(nil, protocol.SignalHello, "", "", protocol.HelloResult{}))
-		t.Repeat(map[string]func(*rapid.T){
-			"event": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				if tr.full() {
-					tr.refused = false // who was refused is told by the session, and this one is none
-					if err := tr.save(context.Background()); err != nil {
-						t.Fatal(err)
-					}
-					saves++
-				}
-				if at[room]++; at[room] == 0 { // after a reset that was due
-					at[room] = 1
-				}
-				say(protocol.AppendEvent(nil, &protocol.Event{Room: room, Seq: at[room], Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
-			},
-			"reset": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				at[room] = rapid.Uint64Range(1, 1<<60).Draw(t, "head")
-				say(protocol.AppendSignal(nil, protocol.SignalReset, room, "", protocol.ResetData{Head: at[room]}))
-			},
-			"skipped": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				at[room] += 5
-				say(protocol.AppendSignal(nil, protocol.SignalSkipped, room, "", protocol.SkippedData{From: at[room] - 4, To: at[room]}))
-			},
-			"removed": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				delete(at, room)
-				say(protocol.AppendSignal(nil, protocol.SignalRoomRemoved, room, "", protocol.RoomRemovedData{Reason: protocol.ReasonLeft}))
-			},
-			"added": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				after := rapid.SampledFrom([]protocol.Seq{0, 7, delivery.NoPosition}).Draw(t, "after")
-				tr.joins(room, after)
-				say(protocol.AppendEvent(nil, &protocol.Event{Room: name(rooms), Seq: 1, Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
-				at[name(rooms)] = 1
-				all[len(all)-1].at[name(rooms)] = 1
-				at[room] = after
-				say(protocol.AppendSignal(nil, protocol.SignalRoomAdded, room, "", protocol.RoomAddedData{}))
-			},
-			"subscribed": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				if _, follows := at[room]; !follows {
-					at[room] = 3
-				}
-				tr.follows(room, 3)
-			},
-			"unsubscribed": func(t *rapid.T) {
-				room := name(rapid.IntRange(0, rooms-1).Draw(t, "room"))
-				delete(at, room)
-				tr.leaves(room)
-			},
-			"saved": func(t *rapid.T) {
-				goes, comes := name(rapid.IntRange(0, rooms-1).Draw(t, "goes")), name(rapid.IntRange(0, rooms-1).Draw(t, "comes"))
-				kept.meanwhile = func() {
-					delete(at, goes)
-					say(protocol.AppendSignal(nil, protocol.SignalRoomRemoved, goes, "", protocol.RoomRemovedData{Reason: protocol.ReasonLeft}))
-					at[comes] = 77
-					say(protocol.AppendEvent(nil, &protocol.Event{Room: comes, Seq: 77, Name: protocol.MessageCreated, Data: protocol.Raw("{}")}))
-				}
-				defer func() { kept.meanwhile = nil }()
-				if err := tr.save(context.Background()); err != nil {
-					t.Fatal(err)
-				}
-				saves++
-			},
-		})
-		for _, g := range all {
-			entry := &delivery.Entry{}
-			if err := tr.streams.goOn(context.Background(), entry, "alice", g.id); err != nil {
-				t.Fatal(err)
-			}
-			if entry.Stale || entry.Lost && g.saves+1 >= saves {
-				t.Fatalf("after %d of %d checkpoints: %+v", g.saves, saves, entry)
-			}
-			if diff := cmp.Diff(g.at, entry.Resume); diff != "" && !entry.Lost {
-				t.Fatalf("an id stands for another position (-its message +it):\n%s", diff)
-			}
-			for _, user := range []string{"bob", "alic", "alice\x00"} {
-				entry := &delivery.Entry{}
-				if err := tr.streams.goOn(context.Background(), entry, user, g.id); err != nil || !entry.Lost || entry.Resume != nil {
-					t.Fatalf("an id of another user's is taken: %+v, %v", entry, err)
-				}
-			}
-		}
+		s := &story{t: t, kept: kept, track: newTestTrack(kept), rooms: rapid.IntRange(1, 300).Draw(t, "rooms"), at: map[string]protocol.Seq{}}
+		s.begin()
+		t.Repeat(s.actions())
+		s.check()
 	})
 }
 
