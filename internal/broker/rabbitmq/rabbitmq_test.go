@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ func TestRabbitMQ(t *testing.T) {
 	t.Run("rooms of one bucket", e.oneBucket)
 	t.Run("names that do not fit", e.badNames)
 	t.Run("memory alarm", e.alarm)
+	t.Run("one connection goes dead", e.dead)
+	t.Run("close while one connection is dead", e.closeDead)
 	t.Run("the queue is deleted", e.queueDeleted)
 	t.Run("open before the server", e.openBefore)
 }
@@ -172,28 +175,20 @@ func (e *engine) badNames(t *testing.T) {
 	}
 }
 
-// While RabbitMQ takes no messages they are dropped and counted, what it has still arrives, and Close does not wait for it.
+// While RabbitMQ takes no messages they are dropped and counted, and rooms are followed all the same.
 func (e *engine) alarm(t *testing.T) {
 	r := brokertest.NewRecorder()
 	live := e.open(t, "node", r)
 	defer live.Close()
-	stuck := e.open(t, "stuck", brokertest.NewRecorder())
-	defer stuck.Close()
-
 	e.Control(t, "set_vm_memory_high_watermark", "0")
-	message := bytes.Repeat([]byte("x"), 256<<10)
 	r.Await(t, "messages are dropped", func() bool {
 		live.Broadcast(nil)
-		stuck.Broadcast(message)
-		return live.Stats().Dropped > 0 && stuck.Stats().Dropped > 0
+		return live.Stats().Dropped > 0
 	})
 	if stats := live.Stats(); !stats.Connected {
 		t.Errorf("stats: %+v", stats)
 	}
 	if err := live.Follow(t.Context(), []string{"r_a"}); err != nil { // over the connection that receives, which nothing holds up
-		t.Error(err)
-	}
-	if err := stuck.Close(); err != nil {
 		t.Error(err)
 	}
 
@@ -202,6 +197,95 @@ func (e *engine) alarm(t *testing.T) {
 	r.Await(t, "Lost, when messages are taken again", func() bool { return r.Losses() > losses })
 	live.Publish("r_a", []byte("again"))
 	r.AwaitMessage(t, "r_a", "again")
+}
+
+// The way of the connection that publishes goes dead, without a word, while a message is being written to it; the other connection is well.
+func (e *engine) dead(t *testing.T) {
+	r := brokertest.NewRecorder()
+	live, way := e.openDead(t, r, "")
+	defer live.Close()
+	r.Await(t, "the node sees that a connection is dead", func() bool { return !live.Stats().Connected })
+	way.dead.Unlock()
+	r.Await(t, "Lost", func() bool { return r.Losses() > 0 })
+	live.Broadcast([]byte("again"))
+	r.AwaitMessage(t, "", "again")
+}
+
+// Close does not wait for a message that is being written.
+func (e *engine) closeDead(t *testing.T) {
+	live, way := e.openDead(t, brokertest.NewRecorder(), "?heartbeat=3600") // that one is dead would come out too late
+	defer way.dead.Unlock()
+	if err := live.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// openDead joins a node, over a way that dies, and fills it up.
+func (e *engine) openDead(t *testing.T, r *brokertest.Recorder, query string) (broker.Live, *way) {
+	way := newWay(t, strings.TrimSuffix(strings.TrimPrefix(e.URL, "amqp://guest:guest@"), "/"))
+	live := (&engine{e.RabbitMQ, "amqp://parley:secret@" + way.Addr().String() + query}).open(t, "node", r)
+	way.dead.Lock()
+	message := bytes.Repeat([]byte("x"), 256<<10)
+	r.Await(t, "messages are dropped", func() bool {
+		live.Broadcast(message)
+		return live.Stats().Dropped > 0
+	})
+	return live, way
+}
+
+// way is a way to a server. While it is dead, nothing goes over every other connection, from the first on, and nobody hears of that.
+type way struct {
+	net.Listener
+	dead sync.RWMutex // locked while it is
+}
+
+func newWay(t *testing.T, server string) *way {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &way{Listener: l}
+	var copies sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		copies.Wait()
+	})
+	copies.Go(func() {
+		for i := 0; ; i++ {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", server)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			gate := []sync.Locker{w.dead.RLocker(), &sync.Mutex{}}[i%2]
+			copies.Go(func() { forward(near, far, gate) })
+			copies.Go(func() { forward(far, near, gate) })
+		}
+	})
+	return w
+}
+
+// forward writes what it reads, while it has the gate, until either connection ends.
+func forward(to, from net.Conn, gate sync.Locker) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		gate.Lock()
+		_, err = to.Write(buffer[:n])
+		gate.Unlock()
+		if err != nil {
+			return
+		}
+	}
 }
 
 // What somebody takes away by hand is made anew.
