@@ -94,8 +94,12 @@ func (a *App) open(ctx context.Context) error {
 		RoomPerSecond: cfg.Limits.RoomMessagesPerSecond, RoomBurst: cfg.Limits.RoomBurst,
 	}
 	messages := rates.ForMessages(limits, a.state.buckets(), a.log)
+	var prepare func([]*chat.Append)
+	if a.state.quotas != nil {
+		prepare = messages.Prepare
+	}
 	a.store, err = store.Open(ctx, store.Options{
-		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: messages, Prepare: messages.Prepare, Observe: a.metrics.committed,
+		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: messages, Prepare: prepare, Observe: a.metrics.committed,
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
 			a.hub.Committed(c)
 			a.traceRelay(c)

@@ -211,6 +211,24 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
+// A charge that nobody has announced comes out of the node's share.
+func TestTakeWithoutPrepare(t *testing.T) {
+	cluster(t, 2, inOneRoom, func(t *testing.T, s *shared, nodes []*sender) {
+		n, err := burst(nodes[0].Messages, protocol.At(time.Now()), user("alice"), "r_a")
+		if n != 25 || err == nil || s.asked.Load() > 0 {
+			t.Errorf("%d, then %v; the shared buckets were asked %d times", n, err, s.asked.Load())
+		}
+		s.away.Store(true) // announced, and never answered
+		nodes[0].prepare(user("bob"), "r_a", 1)
+		s.away.Store(false)
+		time.Sleep(2 * aloneTime)
+		nodes[0].prepare(user("carol"), "r_a", 1)
+		if err := nodes[0].Take(protocol.At(time.Now()), user("bob"), "r_a"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What is not in use takes up no memory.
 func TestQuotasAreForgotten(t *testing.T) {
 	cluster(t, 1, inOneRoom, func(t *testing.T, _ *shared, nodes []*sender) {

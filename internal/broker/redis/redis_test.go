@@ -58,6 +58,9 @@ func TestServerThatStandsStill(t *testing.T) {
 	live := open(t, server.URL, r)
 	defer live.Close()
 	resume := server.Pause()
+	if err := live.Follow(t.Context(), []string{"r_b"}); err == nil {
+		t.Error("Follow succeeded before the server has answered")
+	}
 	r.Await(t, "the connection is given up", func() bool { return !live.Stats().Connected })
 	if err := live.Follow(t.Context(), []string{"r_a"}); err == nil {
 		t.Error("Follow succeeded")

@@ -71,6 +71,22 @@ func conform(t *testing.T, e *redis.Engine, server *testkit.Redis, now func() ti
 	})
 }
 
+// A clock that is set back locks nobody out for longer than an empty bucket takes.
+func TestClockSetBack(t *testing.T) {
+	server := testkit.StartRedis(t)
+	clock := clock{at: time.Now()}
+	e := open(t, redis.Options{URL: server.URL, Now: clock.now})
+	limit := state.PerSecond(1, 10)
+	charge := []state.Charge{{Bucket: state.Bucket{User: "alice"}, Limit: limit, Count: 10}}
+	if r, err := e.Take(t.Context(), clock.now(), charge); err != nil || r.Wait > 0 {
+		t.Fatal(r, err)
+	}
+	clock.pass(-time.Hour)
+	if r, err := e.Take(t.Context(), clock.now(), charge); err != nil || r.Wait != limit.Span {
+		t.Errorf("an hour earlier one waits %v, %v", r.Wait, err)
+	}
+}
+
 // All is forgotten with the server; what is renewed is there again, and tokens go on growing.
 func TestFlushKillAndRestart(t *testing.T) {
 	server := testkit.StartRedis(t)
