@@ -293,7 +293,6 @@ class Connection implements Link {
   }
 
   #push(line: Line, push: Push): void {
-    if (line.retired) return;
     switch (push.event) {
       case "hello":
         return;

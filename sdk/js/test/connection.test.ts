@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { LinkEndedError, LinkLostError, ParleyError } from "../src/errors.js";
 import type { TransportName } from "../src/link.js";
 import { settle } from "../src/testing/index.js";
-import { rig } from "./harness.js";
+import { rig, Scripted } from "./harness.js";
 
 const transports: TransportName[] = ["websocket", "events", "poll"];
 
@@ -139,6 +139,71 @@ test("a drain whose turn comes before the new session waits for it", async () =>
   await clock.advance(3_000);
   expect(link.state.get().status).toBe("live");
   expect(statuses.at(-1)).toBe("live");
+});
+
+test("a session that is being moved is not taken by another window when the server closes it with 4409", async () => {
+  const { link, clock, server } = await rig();
+  server.drain(0);
+  const opening = server.hold();
+  await clock.advance(0);
+  server.sessions.values().next().value?.end(4409, "");
+  opening();
+  await settle();
+  expect(link.state.get().status).toBe("live");
+});
+
+test("a session that was replaced still answers its calls, and nothing else of it is heard", async () => {
+  const sockets: Scripted[] = [];
+  class Noted extends Scripted {
+    constructor() {
+      super();
+      sockets.push(this);
+    }
+  }
+  const { link, frames, clock } = await rig({ platform: { WebSocket: Noted } });
+  const hello = { session: "s", user: "alice", epoch: "e", heartbeat_ms: 25_000, limits: { frame_bytes: 0 } };
+  const [old] = sockets as [Scripted];
+  old.say({ id: 1, result: hello });
+  const answer = link.call("user.get", { users: [] });
+  old.say({ event: "reconnect", data: { delay_ms: 10 } });
+  await clock.advance(10);
+  sockets[1]?.say({ id: 1, result: { ...hello, session: "s2" } });
+  const typing = { event: "typing", room: "r", user: "bob", data: { active: true, expires_ms: 1 } };
+  old.say(typing, { id: 2, result: { users: [] } });
+  sockets[1]?.say(typing);
+  expect(await answer).toEqual({ users: [] });
+  expect(frames).toEqual([typing]);
+  expect(old.closed).toBe(true);
+  const lost = link.call("user.get", { users: [] });
+  sockets[1]?.say({ event: "reconnect", data: { delay_ms: 10 } });
+  await clock.advance(10);
+  sockets[2]?.say({ id: 1, result: { ...hello, session: "s3" } });
+  await clock.advance(5_000);
+  await expect(lost).rejects.toBeInstanceOf(LinkLostError);
+});
+
+test("an event stream does not go on from where it was before a WebSocket served", async () => {
+  const { link, clock, server, frames } = await rig({ prepare: (server) => server.block("websocket") });
+  await clock.advance(20_000);
+  expect(link.state.get().transport).toBe("events");
+  server.unblock("websocket");
+  await clock.advance(60_000);
+  expect(link.state.get().transport).toBe("websocket");
+  const room = server.createRoom({ members: ["alice", "bob"] });
+  await settle();
+  server.block("websocket");
+  server.cut();
+  server.say(room, "bob", "missed");
+  await clock.advance(20_000);
+  expect(link.state.get().transport).toBe("events");
+  expect(frames.at(-1)).toEqual({ event: "reset", room: room.id, data: { head: 2 } });
+});
+
+test.each(transports)("%s: heartbeats keep a quiet session", async (transport) => {
+  const { link, clock } = await rig({ transports: [transport] });
+  const session = link.session.get();
+  await clock.advance(500_000);
+  expect(link.session.get()).toBe(session);
 });
 
 test.each([

@@ -5,6 +5,7 @@ import { openLink } from "../src/connection.js";
 import { ParleyError } from "../src/errors.js";
 import type { EventFrame, HelloResult, MessageCreatedData, Method, Methods, Push, RoomEvent, Signal } from "../src/protocol.js";
 import { settle, TestClock } from "../src/testing/index.js";
+import { Scripted } from "./harness.js";
 
 /** The frames that the Go types of the protocol are tested with, too. */
 function golden<T>(file: string): T[] {
@@ -21,27 +22,6 @@ const signals: Record<Signal["event"], true> = {
   receipt: true, typing: true, presence: true, "room.added": true, "room.removed": true, reset: true, skipped: true, "token.expiring": true, reconnect: true,
   closing: true, audience: true, hello: true,
 };
-
-/** A WebSocket whose server says what the test has it say. */
-class Scripted {
-  static last: Scripted;
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose = null;
-  onerror = null;
-  readonly sent: { id: number; method: string; params: object }[] = [];
-  constructor() {
-    Scripted.last = this;
-    queueMicrotask(() => this.onopen?.());
-  }
-  send(data: string): void {
-    this.sent.push(JSON.parse(data) as Scripted["sent"][number]);
-  }
-  close(): void {}
-  say(...frames: object[]): void {
-    this.onmessage?.({ data: frames.map((frame) => JSON.stringify(frame)).join("\n") });
-  }
-}
 
 interface Case {
   method: Method;

@@ -29,3 +29,27 @@ export async function rig(options: Partial<LinkOptions> & { start?: boolean; pre
   await settle();
   return { clock, server, link, frames, statuses, seqs: () => frames.flatMap((frame) => ("seq" in frame ? [frame.seq] : [])) };
 }
+
+/** A WebSocket whose server says what the test has it say. */
+export class Scripted {
+  static last: Scripted;
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose = null;
+  onerror = null;
+  closed = false;
+  readonly sent: { id: number; method: string; params: object }[] = [];
+  constructor() {
+    Scripted.last = this;
+    queueMicrotask(() => this.onopen?.());
+  }
+  send(data: string): void {
+    this.sent.push(JSON.parse(data) as Scripted["sent"][number]);
+  }
+  close(): void {
+    this.closed = true;
+  }
+  say(...frames: object[]): void {
+    this.onmessage?.({ data: frames.map((frame) => JSON.stringify(frame)).join("\n") });
+  }
+}
