@@ -29,7 +29,6 @@ import (
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/privacy"
-	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/retention"
 	"github.com/parley-im/parley/internal/store"
@@ -89,15 +88,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.state, err = openState(cfg.State, node, a.log); err != nil {
 		return err
 	}
-	limits := rates.Limits{
-		PerSecond: cfg.Limits.MessagesPerSecond, Burst: cfg.Limits.Burst,
-		RoomPerSecond: cfg.Limits.RoomMessagesPerSecond, RoomBurst: cfg.Limits.RoomBurst,
-	}
-	messages := rates.ForMessages(limits, a.state.buckets(), a.log)
-	var prepare func([]*chat.Append)
-	if a.state.quotas != nil {
-		prepare = messages.Prepare
-	}
+	messages, prepare := a.state.messages(cfg.Limits, a.log)
 	a.store, err = store.Open(ctx, store.Options{
 		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: messages, Prepare: prepare, Observe: a.metrics.committed,
 		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/rates"
 	"github.com/parley-im/parley/internal/state"
 	"github.com/parley-im/parley/internal/state/memory"
@@ -34,12 +36,17 @@ func openState(url, node string, log *slog.Logger) (*nodeState, error) {
 	return s, nil
 }
 
-// buckets are what messages take from.
-func (s *nodeState) buckets() state.Buckets {
-	if s.quotas != nil {
-		return s.quotas
+// messages are the limits on messages, and what is told of a transaction before it begins: nil where nothing is shared.
+func (s *nodeState) messages(l config.Limits, log *slog.Logger) (*rates.Messages, func([]*chat.Append)) {
+	limits := rates.Limits{
+		PerSecond: l.MessagesPerSecond, Burst: l.Burst,
+		RoomPerSecond: l.RoomMessagesPerSecond, RoomBurst: l.RoomBurst,
 	}
-	return s.own
+	if s.quotas == nil {
+		return rates.ForMessages(limits, s.own, log), nil
+	}
+	messages := rates.ForMessages(limits, s.quotas, log)
+	return messages, messages.Prepare
 }
 
 func (s *nodeState) close() {
