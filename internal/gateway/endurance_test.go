@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"sync"
@@ -85,25 +86,32 @@ func cutConnection(t *testing.T, n *node, way int) {
 func BenchmarkIdle(b *testing.B) {
 	const sessions = 2000
 	for b.Loop() {
-		b.ReportMetric(float64(measureIdle(b, sessions, false)), "B/session")
-		b.ReportMetric(float64(measureIdle(b, sessions, true)), "B/session-TLS")
+		b.ReportMetric(float64(measureIdle(b, sessions, false, bareSession)), "B/session")
+		b.ReportMetric(float64(measureIdle(b, sessions, true, bareSession)), "B/session-TLS")
+		b.ReportMetric(float64(measureIdle(b, sessions, false, bareStream)), "B/stream")
 	}
 }
 
 // An idle session costs no buffer: not in reading, not in writing.
 func TestIdleSessionIsCheap(t *testing.T) {
-	if each := measureIdle(t, 500, false); each > 6<<10 { // 3.1 KiB, and 5.3 with the race detector; any buffer would be 4 more
+	if each := measureIdle(t, 500, false, bareSession); each > 6<<10 { // 3.1 KiB, and 5.3 with the race detector; any buffer would be 4 more
 		t.Errorf("an idle session costs %d bytes", each)
 	}
-	if each := measureIdle(t, 500, true); each > 14<<10 { // 8.8 KiB; a record of the largest size would be 16 more
+	if each := measureIdle(t, 500, true, bareSession); each > 14<<10 { // 8.8 KiB; a record of the largest size would be 16 more
 		t.Errorf("an idle session over TLS costs %d bytes", each)
+	}
+	if each := measureIdle(t, 500, false, bareStream); each > 6<<10 {
+		t.Errorf("an idle event stream costs %d bytes", each)
 	}
 }
 
 // measureIdle is what each of so many idle sessions costs in bytes of heap and stack.
-func measureIdle(t testing.TB, sessions int, secure bool) int {
+func measureIdle(t testing.TB, sessions int, secure bool, open func(testing.TB, string, *tls.Config) int) int {
 	g := gateway.New(gateway.Options{}, greeter{})
-	server := httptest.NewUnstartedServer(g)
+	mux := http.NewServeMux()
+	mux.Handle("/v1/ws", g)
+	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) { streamGreeter(t, g, w, r) })
+	server := httptest.NewUnstartedServer(mux)
 	var roots *tls.Config
 	if secure {
 		var config *tls.Config
@@ -133,11 +141,11 @@ func measureIdle(t testing.TB, sessions int, secure bool) int {
 		})
 	}
 	addr := server.Listener.Addr().String()
-	fds = append(fds, bareSession(t, addr, roots)) // what the first one costs is not counted
+	fds = append(fds, open(t, addr, roots)) // what the first one costs is not counted
 	settled()
 	before := memory()
 	for range sessions {
-		fds = append(fds, bareSession(t, addr, roots))
+		fds = append(fds, open(t, addr, roots))
 	}
 	settled()
 	return (memory() - before) / sessions
@@ -180,6 +188,41 @@ func bareSession(t testing.TB, addr string, roots *tls.Config) (fd int) {
 	c.send(join([]byte(handshake(addr)), masked(0x80|opText, []byte(`{"id":1,"method":"hello"}`))))
 	c.upgraded()
 	c.wantText(`{"id":1,"result":{}}`)
+	return bare(t, conn)
+}
+
+// streamGreeter opens an event stream that is greeted and keeps nothing.
+func streamGreeter(t testing.TB, g *gateway.Gateway, w http.ResponseWriter, r *http.Request) {
+	h, err := g.Open(r, gateway.Opening{
+		Transport: gateway.EventStream, Label: func([]byte) string { return "" },
+		Enter: func(p gateway.Peer) *protocol.Error {
+			p.(greeter).s.Authenticated()
+			p.(greeter).s.Reply([]byte(greeted))
+			return nil
+		},
+	})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	h.Stream(w)
+}
+
+// bareStream is bareSession for an event stream.
+func bareStream(t testing.TB, addr string, _ *tls.Config) (fd int) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &client{t: t, link: conn, in: bufio.NewReader(conn)}
+	c.send([]byte("GET /events HTTP/1.1\r\nHost: " + addr + "\r\n\r\n"))
+	c.until(greeted + "\n\n")
+	return bare(t, conn)
+}
+
+// bare is the descriptor of a connection.
+func bare(t testing.TB, conn net.Conn) (fd int) {
 	file, err := conn.(*net.TCPConn).File()
 	if err != nil {
 		t.Fatal(err)
