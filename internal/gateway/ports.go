@@ -6,7 +6,7 @@ import (
 
 // Handler is what the gateway tells about its sessions. It is declared here, by the side that calls.
 type Handler interface {
-	// Opened is called when the handshake is done, before anything else about the session. What it returns is the session's Peer.
+	// Opened is called when the handshake is done, or Open has admitted the request, before anything else about the session. What it returns is the session's Peer.
 	Opened(s *Session) Peer
 }
 
