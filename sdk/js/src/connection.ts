@@ -165,21 +165,21 @@ class Connection implements Link {
     if (awareness.online() !== this.#machine.online) this.#do({ type: awareness.online() ? "online" : "offline" });
   }
 
-  /** Shows the state to those who observe the link. */
+  /** Shows the state to those who observe the link. They may start and stop it meanwhile. */
   #show(s: State): void {
     if (s !== this.#machine) return; // carrying out its effects has led on
-    if (s.phase !== "live") this.session.set(undefined);
+    const line = s.phase === "live" ? this.#lines.current : undefined;
+    this.#over = s.phase === "idle" || s.phase === "ended";
+    const waiters = line || this.#over ? this.#take() : [];
+    if (this.#over) for (const line of this.#retired) this.#release(line);
+    if (line) for (const waiter of waiters) waiter.go(line);
+    this.session.set(line?.hello);
     const shown: LinkState = { status: s.phase };
     if (s.phase === "connecting" || s.phase === "live") shown.transport = this.#transports[s.transport] as TransportName;
     if (s.phase === "waiting" && s.retryAt !== undefined) shown.retryAt = s.retryAt;
     if (s.ending) shown.reason = { code: s.ending.code, message: s.ending.message };
-    if (!same(shown, this.state.get())) this.state.set(shown);
-    this.#over = s.phase === "idle" || s.phase === "ended";
-    if (this.#over) {
-      const error = new LinkEndedError(s.ending?.message);
-      for (const waiter of this.#take()) waiter.reject(error);
-      for (const line of this.#retired) this.#release(line);
-    }
+    if (s === this.#machine && !same(shown, this.state.get())) this.state.set(shown);
+    if (!line) for (const waiter of waiters) waiter.reject(new LinkEndedError(s.ending?.message));
   }
 
   #take(): Waiter[] {
@@ -236,9 +236,7 @@ class Connection implements Link {
     line.hello = hello;
     if (resume?.epoch !== hello.epoch) this.#stream.enter(hello.epoch);
     if (line.held && resume) this.#join(line, line.held, resume);
-    this.session.set(hello);
     this.#do({ type: "opened", slot });
-    if (this.#lines.current === line) for (const waiter of this.#take()) waiter.go(line);
   }
 
   /** Finds what a session that could not be told the positions has left out, and lets its frames go on. */

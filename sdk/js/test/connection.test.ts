@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { LinkEndedError, LinkLostError, ParleyError } from "../src/errors.js";
 import type { TransportName } from "../src/link.js";
 import { settle } from "../src/testing/index.js";
-import { rig, Scripted } from "./harness.js";
+import { rig, Scripted, type Rig } from "./harness.js";
 
 const transports: TransportName[] = ["websocket", "events", "poll"];
 
@@ -141,18 +141,8 @@ test("a drain whose turn comes before the new session waits for it", async () =>
   expect(statuses.at(-1)).toBe("live");
 });
 
-test("a session that is being moved is not taken by another window when the server closes it with 4409", async () => {
-  const { link, clock, server } = await rig();
-  server.drain(0);
-  const opening = server.hold();
-  await clock.advance(0);
-  server.sessions.values().next().value?.end(4409, "");
-  opening();
-  await settle();
-  expect(link.state.get().status).toBe("live");
-});
-
-test("a session that was replaced still answers its calls, and nothing else of it is heard", async () => {
+/** A link whose server says what the test has it say, live on the first of the sockets. */
+async function scripted(): Promise<Rig & { sockets: Scripted[]; greet: (socket: Scripted | undefined) => void }> {
   const sockets: Scripted[] = [];
   class Noted extends Scripted {
     constructor() {
@@ -160,26 +150,60 @@ test("a session that was replaced still answers its calls, and nothing else of i
       sockets.push(this);
     }
   }
-  const { link, frames, clock } = await rig({ platform: { WebSocket: Noted } });
-  const hello = { session: "s", user: "alice", epoch: "e", heartbeat_ms: 25_000, limits: { frame_bytes: 0 } };
-  const [old] = sockets as [Scripted];
-  old.say({ id: 1, result: hello });
-  const answer = link.call("user.get", { users: [] });
-  old.say({ event: "reconnect", data: { delay_ms: 10 } });
+  const greet = (socket: Scripted | undefined): void => {
+    socket?.say({ id: 1, result: { session: `s${sockets.length}`, user: "alice", epoch: "e", heartbeat_ms: 25_000, limits: { frame_bytes: 0 } } });
+  };
+  const made = await rig({ platform: { WebSocket: Noted } });
+  greet(sockets[0]);
+  return { ...made, sockets, greet };
+}
+
+const reconnect = { event: "reconnect", data: { delay_ms: 10 } };
+
+test("4409 on a session that is being replaced by the link's own next one is no other window", async () => {
+  const { link, clock, sockets, greet } = await scripted();
+  sockets[0]?.say(reconnect);
   await clock.advance(10);
-  sockets[1]?.say({ id: 1, result: { ...hello, session: "s2" } });
+  sockets[0]?.onclose?.({ code: 4409, reason: "" });
+  expect(link.state.get()).toMatchObject({ status: "connecting", reason: { code: "lost" } });
+  greet(sockets[1]);
+  expect(link.state.get().status).toBe("live");
+  sockets[1]?.onclose?.({ code: 4409, reason: "" });
+  expect(link.state.get()).toMatchObject({ status: "ended", reason: { code: 4409 } });
+});
+
+test("a session that was replaced still answers its calls, and nothing else of it is heard", async () => {
+  const { link, frames, clock, sockets, greet } = await scripted();
+  const answer = link.call("user.get", { users: [] });
+  sockets[0]?.say(reconnect);
+  await clock.advance(10);
+  greet(sockets[1]);
   const typing = { event: "typing", room: "r", user: "bob", data: { active: true, expires_ms: 1 } };
-  old.say(typing, { id: 2, result: { users: [] } });
+  sockets[0]?.say(typing, { id: 2, result: { users: [] } });
   sockets[1]?.say(typing);
   expect(await answer).toEqual({ users: [] });
   expect(frames).toEqual([typing]);
-  expect(old.closed).toBe(true);
+  expect(sockets[0]?.closed).toBe(true);
   const lost = link.call("user.get", { users: [] });
-  sockets[1]?.say({ event: "reconnect", data: { delay_ms: 10 } });
+  sockets[1]?.say(reconnect);
   await clock.advance(10);
-  sockets[2]?.say({ id: 1, result: { ...hello, session: "s3" } });
+  greet(sockets[2]);
   await clock.advance(5_000);
   await expect(lost).rejects.toBeInstanceOf(LinkLostError);
+});
+
+test("who observes the session may call on it at once, and stop the link", async () => {
+  const { link, clock, sockets, greet } = await scripted();
+  link.session.subscribe(() => void link.call("user.get", { users: ["a"] }).catch(() => {}));
+  sockets[0]?.say(reconnect);
+  await clock.advance(10);
+  greet(sockets[1]);
+  expect(sockets.map(({ sent }) => sent.map(({ method }) => method))).toEqual([["hello"], ["hello", "user.get"]]);
+  link.state.subscribe(() => link.stop());
+  sockets[1]?.onclose?.({ code: 1001, reason: "" });
+  expect(link.state.get()).toEqual({ status: "idle" });
+  await expect(link.call("user.get", { users: [] })).rejects.toBeInstanceOf(LinkEndedError);
+  expect(clock.pending).toBe(0);
 });
 
 test("an event stream does not go on from where it was before a WebSocket served", async () => {

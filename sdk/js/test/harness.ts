@@ -35,7 +35,7 @@ export class Scripted {
   static last: Scripted;
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onerror = null;
   closed = false;
   readonly sent: { id: number; method: string; params: object }[] = [];
