@@ -16,4 +16,5 @@ export type { Ticks } from "./store/receipts.js";
 export type { Content, Room } from "./store/room.js";
 export { browserStorage, memoryStorage, type Storage } from "./store/storage.js";
 export type { Item, Loading, SentStatus, Timeline, TimelineState } from "./store/timeline.js";
+export { until } from "./store/until.js";
 export type { Gap } from "./store/window.js";

@@ -70,6 +70,11 @@ export class RealServer {
     return execFileSync(inject("parley"), ["token", "--data", this.#data, "--user", user, "--ttl", ttl], { encoding: "utf8" }).trim();
   }
 
+  /** An API key. */
+  key(): string {
+    return execFileSync(inject("parley"), ["key", "create", "--data", this.#data, "--name", "backend"], { encoding: "utf8" }).trim();
+  }
+
   /** Makes a call as a user over HTTP, the way of someone else's client. */
   async call<M extends Callable>(token: string, method: M, params: ParamsOf<M>): Promise<ResultOf<M>> {
     const response = await fetch(`${this.url}/v1/${method}`, { method: "POST", headers: { Authorization: `Bearer ${token}` }, body: JSON.stringify(params) });
