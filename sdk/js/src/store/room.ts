@@ -231,7 +231,8 @@ export class Room<Data = unknown> {
     this.#threads.clear();
     const following = this.#following;
     this.#following = undefined;
-    if (following && this.#apart()) void this.#parts.link.call("room.unsubscribe", { room: this.id }).catch(() => {});
+    const { link } = this.#parts;
+    if (following && this.#apart() && link.session.get()) void link.call("room.unsubscribe", { room: this.id }).catch(() => {});
   }
 
   #timelines(): Timeline<Data>[] {
