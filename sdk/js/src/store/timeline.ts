@@ -270,7 +270,8 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
       }
       window = next;
     }
-    this.#window = windows.trim(window, this.#around.most, window.live ? "newest" : "oldest");
+    // What is being read joins the oldest messages: these stay until it is there.
+    this.#window = this.#load?.kind === "older" ? window : windows.trim(window, this.#around.most, window.live ? "newest" : "oldest");
     this.#settle();
   }
 

@@ -149,10 +149,10 @@ async function play(world: World, before: Happening[], steps: (typeof step exten
 test("whatever comes in which order, a timeline shows a part of the log without holes and without doubles, as it stands", async () => {
   const given = fc.tuple(fc.array(happening, { maxLength: 60, size: "max" }), fc.array(step, { maxLength: 60, size: "max" }));
   await fc.assert(fc.asyncProperty(given, ([before, steps]) => play(new World(), before, steps)), { numRuns: 500 });
-});
+}, 60_000);
 
 test("a thread shows its replies alone", async () => {
   const given = fc.tuple(fc.array(happening, { maxLength: 60, size: "max" }), fc.array(step, { maxLength: 60, size: "max" }));
   const root: Happening = { what: "created", user: "bob" };
   await fc.assert(fc.asyncProperty(given, ([before, steps]) => play(new World(1), [root, ...before], steps)), { numRuns: 200 });
-});
+}, 60_000);
