@@ -25,7 +25,7 @@ export type LinkStatus = "idle" | "connecting" | "live" | "waiting" | "ended";
 
 /** Why the last session ended or the last attempt failed. */
 export interface LinkReason {
-  /** a close code of the protocol, an error code of the protocol, or `token`, `unreachable`, `lost`, `silent`, `offline` */
+  /** a close code of the protocol, an error code of the protocol, or `token`, `unreachable`, `lost` or `silent` */
   code: string | number;
   /** for people */
   message: string;

@@ -11,6 +11,7 @@ export type Slot = "current" | "next";
 /** The timers: the next attempt, and the next move. */
 export type Timer = "retry" | "move";
 
+/** What happens to a link. */
 export type Event =
   | { type: "start" | "stop" | "online" | "offline" | "shown" }
   | { type: "opened"; slot: Slot }
@@ -18,6 +19,7 @@ export type Event =
   | { type: "timer"; timer: Timer }
   | { type: "drain"; delayMs: number };
 
+/** What is to be done, in order. */
 export type Effect =
   | { do: "open"; slot: Slot; transport: number }
   | { do: "close"; slot: Slot }
@@ -28,6 +30,7 @@ export type Effect =
   | { do: "set"; timer: Timer; ms: number }
   | { do: "clear"; timer: Timer };
 
+/** Where a link stands. */
 export interface State {
   readonly phase: "idle" | "connecting" | "live" | "waiting" | "ended";
   /** the transport of the current session: 0 is the best */

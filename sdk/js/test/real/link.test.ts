@@ -49,6 +49,21 @@ test.each(transports)("%s: cuts and a kill -9 leave a stream without holes", asy
   expect(frames.filter((frame) => frame.event === "reset")).toEqual([]);
 });
 
+test.each(transports)("%s: a server that drains and comes back loses nothing", async (transport) => {
+  const server = await RealServer.start();
+  const [alice, bob] = [server.token("alice"), server.token("bob")];
+  await server.call(alice, "user.update", { name: "Alice" });
+  const { link, frames } = follow({ url: server.url, token: () => alice, transports: [transport] });
+  await until(link.state, isLive);
+  const first = heard(link, (frame) => frame.event === "room.created");
+  const { room } = await server.call(bob, "room.create", { kind: "group", members: ["alice"] });
+  await first;
+  await server.drain();
+  await server.start();
+  await server.call(bob, "message.send", { room: room.id, client_id: "c2", text: "2" });
+  await expect.poll(() => seqs(frames), { timeout: 40_000 }).toEqual([1, 2]);
+});
+
 test("a token that ends is refreshed on the session, which goes on", async () => {
   const server = await RealServer.start();
   const tokens = [server.token("alice", "30s"), server.token("alice")];

@@ -60,6 +60,14 @@ export class RealServer {
     await once(child, "exit");
   }
 
+  /** Asks it to end: it drains. */
+  async drain(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    child?.kill("SIGTERM");
+    if (child) await once(child, "exit");
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.#data, { recursive: true, force: true });
