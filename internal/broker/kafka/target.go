@@ -79,7 +79,7 @@ func (t *target) describe(u *url.URL) error {
 		t.topic = topic
 	}
 	if !isTopic(t.topic) {
-		return fmt.Errorf("the topic %q is not made of letters, digits and the characters _ . -", t.topic)
+		return fmt.Errorf("the topic %q is not made of letters, digits, dots, underscores and dashes", t.topic)
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
