@@ -6,7 +6,7 @@ import { ParleyError } from "../errors.js";
 import type { Frame, Link, Platform } from "../link.js";
 import type { Observable } from "../observable.js";
 import { bounds } from "../protocol.js";
-import type { Cursors, InboxEntry, Message, RoomEvent } from "../protocol.js";
+import type { Cursors, InboxEntry, Message, RoomEvent, SignalFrame } from "../protocol.js";
 import { Derived } from "./derived.js";
 import { changed, created, target } from "./message.js";
 import type { Storage } from "./storage.js";
@@ -30,6 +30,9 @@ const pause = 1000;
 const key = "inbox";
 /** Rooms kept in the local copy. */
 const kept = 500;
+
+/** What the session brings that changes counts. It is recorded while a list is read, which may have it in or not. */
+type Change = RoomEvent | SignalFrame<"receipt">;
 
 /** What is kept of an inbox. */
 interface Copy {
@@ -59,7 +62,7 @@ export class Inbox implements Observable<InboxState> {
   #wondering = new Set<string>();
   #ready = false;
   #token: string | undefined;
-  #tape: RoomEvent[] | undefined;
+  #tape: Change[] | undefined;
   #due = false;
   #pausing = false;
   #saving = false;
@@ -117,12 +120,10 @@ export class Inbox implements Observable<InboxState> {
         return this.#ask();
       case "skipped":
         return this.#skip(room, frame.data.to);
-      case "receipt":
-        return this.#moved(room, frame.data.members);
     }
-    if ("seq" in frame) {
+    if ("seq" in frame || frame.event === "receipt") {
       this.#tape?.push(frame);
-      this.#event(frame);
+      this.#change(frame);
     }
   }
 
@@ -154,6 +155,11 @@ export class Inbox implements Observable<InboxState> {
     this.#token = undefined;
     this.#ready = false;
     this.#state.invalidate();
+  }
+
+  #change(frame: Change): void {
+    if (frame.event === "receipt") this.#moved(frame.room ?? "", frame.data.members);
+    else this.#event(frame);
   }
 
   #event(event: RoomEvent): void {
@@ -194,7 +200,7 @@ export class Inbox implements Observable<InboxState> {
     this.#due = false;
     this.#pausing = true;
     const session = this.#parts.link.session.get();
-    const tape: RoomEvent[] = (this.#tape = []);
+    const tape: Change[] = (this.#tape = []);
     const wondering = this.#wondering;
     this.#wondering = new Set();
     try {
@@ -232,7 +238,7 @@ export class Inbox implements Observable<InboxState> {
     }
   }
 
-  #listed(entries: readonly InboxEntry[], removed: readonly string[], tape: readonly RoomEvent[]): void {
+  #listed(entries: readonly InboxEntry[], removed: readonly string[], tape: readonly Change[]): void {
     for (const room of removed) this.#set(room, undefined);
     for (const entry of entries) {
       const { id } = entry.room;
@@ -241,7 +247,7 @@ export class Inbox implements Observable<InboxState> {
       this.#strangers.delete(id);
       this.#set(id, read > entry.me.read ? readUpTo(entry, read) : entry);
     }
-    for (const event of tape) if (this.#entries.has(event.room)) this.#event(event);
+    for (const frame of tape) if (this.#entries.has(frame.room ?? "")) this.#change(frame);
     this.#ready = true;
     this.#state.invalidate();
     this.#parts.listed(entries);
