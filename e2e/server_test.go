@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,7 +58,7 @@ type server struct {
 	binary string
 	dir    string
 	flags  []string
-	addr   string // stays the same over restarts
+	addr   string // stays the same over restarts, and so does admin
 	admin  string
 
 	mu     sync.Mutex
@@ -130,7 +131,7 @@ func startIn(t testing.TB, binary, dir string, flags ...string) *server {
 // run starts the process on the address that it had before, if any.
 func (s *server) run() error {
 	cmd := exec.Command(filepath.Join(binaries, s.binary),
-		append([]string{"serve", "--listen", s.addr, "--data", s.dir, "--log-format", "json", "--admin-listen", "127.0.0.1:0"}, s.flags...)...)
+		append([]string{"serve", "--listen", s.addr, "--data", s.dir, "--log-format", "json", "--admin-listen", cmp.Or(s.admin, "127.0.0.1:0")}, s.flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = environment()
 	stderr, err := cmd.StderrPipe()

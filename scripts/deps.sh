@@ -30,6 +30,10 @@ has_redis() { command -v redis-server >/dev/null; }
 
 has_rabbitmq() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && command -v epmd >/dev/null; }
 
+# Both are in a folder for administrators, which may not be searched.
+has_haproxy() { command -v haproxy /usr/sbin/haproxy >/dev/null; }
+has_nginx() { command -v nginx /usr/sbin/nginx >/dev/null; }
+
 has_kafka() { "${BASH_SOURCE[0]%/*}/kafka.sh" 2>/dev/null; }
 
 has_chromium() { command -v chromium >/dev/null; }
@@ -47,6 +51,9 @@ readonly programs=(
   "postgres|postgresql|PostgreSQL $postgres_least or later, the server's own programs (initdb, postgres)"
   "redis|redis-server|Redis 7: a server of their own is started by the tests of its adapters"
   "rabbitmq|rabbitmq-server|RabbitMQ: a server of their own is started by the tests of its adapter"
+
+  "haproxy|haproxy|HAProxy 2.6 or later: the tests run it with the configuration in deploy"
+  "nginx|nginx-light|nginx: the tests run it with the configuration in deploy"
   "kafka|openjdk-17-jre-headless maven|Java 17 and the jars of Apache Kafka 4, which Maven brings: scripts/kafka.sh says what is wrong"
   "chromium|chromium|Chromium: the browser tests drive it"
   "node|nodejs npm|Node $node_least or later, with npm"
@@ -86,7 +93,7 @@ install() {
   for entry in "$@"; do
     IFS='|' read -r _ packages _ <<<"$entry"
     [[ "$packages" == postgresql ]] && keep_clusters_away
-    [[ "$packages" == redis-server || "$packages" == rabbitmq-server ]] && keep_services_away
+    [[ "$packages" =~ ^(redis-server|rabbitmq-server|haproxy|nginx-light)$ ]] && keep_services_away
     # shellcheck disable=SC2086 # a list of packages
     [[ -z "$packages" ]] || apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $packages ||
       echo "deps: apt-get could not install: $packages" >&2

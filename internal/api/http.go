@@ -120,9 +120,12 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, m *method) (
 	return c, s.attachSession(r, m, c)
 }
 
+// sessionHeader names the session that a call is about; in the answers that open event streams and to polls it tells balancers which session they are.
+const sessionHeader = "Parley-Session"
+
 // attachSession finds the live session that Parley-Session names.
 func (s *Server) attachSession(r *http.Request, m *method, c *caller) *protocol.Error {
-	if named := r.Header.Get("Parley-Session"); named != "" {
+	if named := r.Header.Get(sessionHeader); named != "" {
 		if c.peer = s.peerOf(named, c.User); c.peer == nil || !c.peer.entered() {
 			return protocol.Errorf(protocol.NotFound, "session", "There is no such live session of this user.")
 		}

@@ -62,6 +62,7 @@ func (s overHTTP) servePoll(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	w.Header().Set(sessionHeader, result.Session)
 	writeJSON(w, http.StatusOK, result)
 }
 

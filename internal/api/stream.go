@@ -64,6 +64,7 @@ func (s overHTTP) serveEvents(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	w.Header().Set(sessionHeader, session.ID())
 	session.Stream(w)
 }
 
