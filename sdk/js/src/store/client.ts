@@ -215,7 +215,7 @@ export class Parley<Data = unknown> {
       this.#outbox.clear();
       this.#reports.clear();
       this.#copies.clear();
-      for (const room of this.#rooms.values()) room.close();
+      for (const room of this.#rooms.values()) room.forget();
       void this.#storage.delete("inbox").catch(() => {});
     }
     this.#me = user;

@@ -7,15 +7,15 @@ import type { Observable } from "../observable.js";
  */
 export class Derived<T> implements Observable<T> {
   readonly #version = new Value(0);
-  readonly #compute: (was: T) => T;
+  readonly #compute: () => T;
   readonly #watched: (() => () => void) | undefined;
   #value: T;
   #fresh = true;
   #listeners = 0;
   #unwatched: (() => void) | undefined;
 
-  /** `compute` makes the value from the one before. `watched` is called when the first listener comes, and what it returns when the last has gone. */
-  constructor(value: T, compute: (was: T) => T, watched?: () => () => void) {
+  /** `compute` makes the value after a change. `watched` is called when the first listener comes, and what it returns when the last has gone. */
+  constructor(value: T, compute: () => T, watched?: () => () => void) {
     this.#value = value;
     this.#compute = compute;
     this.#watched = watched;
@@ -24,7 +24,7 @@ export class Derived<T> implements Observable<T> {
   get(): T {
     if (!this.#fresh) {
       this.#fresh = true;
-      this.#value = this.#compute(this.#value);
+      this.#value = this.#compute();
     }
     return this.#value;
   }

@@ -74,6 +74,12 @@ export class RoomReceipts {
     }
   }
 
+  /** Forgets what was told. */
+  clear(): void {
+    this.#loads++;
+    this.#set([]);
+  }
+
   #set(cursors: readonly Cursors[]): void {
     const me = this.#link.session.get()?.user;
     const others = cursors.filter((c) => c.user !== me);

@@ -195,7 +195,9 @@ export class Room<Data = unknown> {
       case "skipped":
         return this.#pass(frame);
       case "room.added":
-      case "room.removed":
+        return this.live();
+      case "room.removed": // what was seen stays in view; there is nothing to go on from
+        return this.#all((timeline) => timeline.lost());
       case "presence":
         return;
     }
@@ -227,12 +229,18 @@ export class Room<Data = unknown> {
   /** The room went out of view some time ago: nothing of it is kept up to date. */
   close(): void {
     this.#open = false;
-    this.#all((timeline) => timeline.drop());
+    this.forget();
     this.#threads.clear();
     const following = this.#following;
     this.#following = undefined;
     const { link } = this.#parts;
     if (following && this.#apart() && link.session.get()) void link.call("room.unsubscribe", { room: this.id }).catch(() => {});
+  }
+
+  /** Nothing that was seen is to be shown: the user is another one. */
+  forget(): void {
+    this.#all((timeline) => timeline.drop());
+    this.#receipts.clear();
   }
 
   #timelines(): Timeline<Data>[] {

@@ -90,6 +90,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
   readonly #state: Derived<TimelineState<Data>>;
   readonly #items = new WeakMap<Message | Outgoing | Gap, Item<Data>>();
 
+  #shown: readonly Item<Data>[] = [];
   #window: Window | undefined;
   #stale = true;
   #load: Load | undefined;
@@ -103,7 +104,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
     this.#thread = thread;
     this.#around = surroundings;
     const nothing = { items: [], ready: false, older: false, newer: false, loading: undefined, error: undefined };
-    this.#state = new Derived<TimelineState<Data>>(nothing, (was) => this.#show(was), () => surroundings.watched());
+    this.#state = new Derived<TimelineState<Data>>(nothing, () => this.#show(), () => surroundings.watched());
   }
 
   /** What it shows now. */
@@ -276,12 +277,14 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
   }
 
   /** Works out what is shown. */
-  #show(was: TimelineState<Data>): TimelineState<Data> {
+  #show(): TimelineState<Data> {
     const window = this.#window;
     const items = this.#lines(window);
-    const same = items.length === was.items.length && items.every((item, i) => item === was.items[i]);
+    const was = this.#shown;
+    const same = items.length === was.length && items.every((item, i) => item === was[i]);
+    if (!same) this.#shown = items;
     return {
-      items: same ? was.items : items,
+      items: this.#shown,
       ready: window !== undefined,
       older: window !== undefined && window.low > 0,
       newer: window !== undefined && !window.live,

@@ -198,6 +198,24 @@ describe("the outbox", () => {
     expect(await storage.list("outbox/")).toEqual([]);
   });
 
+  test("a client whose token becomes another user's shows that user's", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    stage.server.createRoom({ members: ["alice"], name: "secret" });
+    stage.server.say(fake, "bob", "hello");
+    let user = "alice";
+    const client = stage.client("alice", { token: () => user });
+    client.start();
+    look(client.room(fake.id).timeline);
+    await stage.pass();
+    expect(lines(client.room(fake.id))).toEqual(["bob: hello"]);
+    user = "bob";
+    stage.server.cut();
+    await stage.pass(10_000);
+    expect(lines(client.room(fake.id))).toEqual(["me: hello (delivered)"]);
+    expect(client.inbox.get().rooms.map((entry) => entry.room.id)).toEqual([fake.id]);
+  });
+
   test("a message that was tried for 30 days is given up", async () => {
     const stage = new Stage();
     const fake = stage.server.createRoom({ members: ["alice", "bob"] });
@@ -363,9 +381,18 @@ describe("the inbox", () => {
     stage.server.write(room, "room.updated", "bob", { name: "renamed" });
     await stage.pass();
     expect(alice.inbox.get().rooms[0]?.room.name).toBe("renamed");
+    look(alice.room(room.id).timeline);
+    stage.server.say(room, "bob", "before");
+    await stage.pass();
     stage.server.remove(room, ["alice"], "removed");
+    stage.server.say(room, "bob", "unseen");
     await stage.pass();
     expect(alice.inbox.get().rooms).toEqual([]);
+    expect(lines(alice.room(room.id))).toEqual(["bob: before"]);
+    stage.server.add(room, ["alice"], "bob");
+    stage.server.say(room, "bob", "again");
+    await stage.pass(2000);
+    expect(lines(alice.room(room.id))).toEqual(["bob: before", "bob: unseen", "bob: again"]);
   });
 
   test("receipts go out once a second, the newest of each room", async () => {
