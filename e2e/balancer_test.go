@@ -30,6 +30,7 @@ type balanced struct {
 	*testkit.Balancer
 	nodes []*server
 	calls *http.Client // over HTTP/2
+	alice string       // her token
 }
 
 // clientsAddr is where clients behind a balancer come from: another address than the balancer's own.
@@ -45,38 +46,47 @@ func (b *balanced) trust() *tls.Config {
 	return &tls.Config{RootCAs: roots}
 }
 
-// eachBalancer runs a test behind each balancer, configured as the project ships it.
+// balancing is a kind of balancer, configured as the project ships it, with what the nodes are told about it.
+type balancing struct {
+	name  string
+	start func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer
+	flag  string
+}
+
+var (
+	behindHAProxy = balancing{"HAProxy", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
+		return testkit.StartHAProxy(t, "../deploy/haproxy/haproxy.cfg", nodes)
+	}, "--proxies-protocol"}
+	behindNginx = balancing{"nginx", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
+		return testkit.StartNginx(t, "../deploy/nginx/nginx.conf", nodes)
+	}, "--proxies-header=X-Forwarded-For"}
+)
+
+// eachBalancer runs a test behind each balancer.
 func eachBalancer(t *testing.T, test func(b *balanced)) {
-	for _, kind := range []struct {
-		name  string
-		start func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer
-		flags []string
-	}{
-		{"HAProxy", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
-			return testkit.StartHAProxy(t, "../deploy/haproxy/haproxy.cfg", nodes)
-		}, []string{"--proxies-protocol"}},
-		{"nginx", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
-			return testkit.StartNginx(t, "../deploy/nginx/nginx.conf", nodes)
-		}, []string{"--proxies-header=X-Forwarded-For"}},
-	} {
-		t.Run(kind.name, func(t *testing.T) {
-			flags := append(kind.flags, "--proxies-trusted=127.0.0.1", "--heartbeat=1s", "--drain=4s", "--log-level=debug")
-			b := &balanced{t: t, nodes: startTwo(t, startNATS(t).url, flags...)}
-			at := func(s *server) testkit.Node { return testkit.Node{Addr: s.addr, Admin: s.admin} }
-			b.Balancer = kind.start(t, [2]testkit.Node{at(b.nodes[0]), at(b.nodes[1])})
-			transport := &http.Transport{TLSClientConfig: b.trust(), DialContext: b.dial, ForceAttemptHTTP2: true}
-			b.calls = &http.Client{Transport: transport}
-			t.Cleanup(transport.CloseIdleConnections)
-			b.until("the balancer has found the nodes", func() bool {
-				r, err := b.calls.Get("https://" + b.Addr + "/")
-				if err == nil {
-					r.Body.Close()
-				}
-				return err == nil && r.StatusCode == http.StatusOK
-			})
-			test(b)
-		})
+	for _, kind := range []balancing{behindHAProxy, behindNginx} {
+		t.Run(kind.name, func(t *testing.T) { test(balance(t, kind)) })
 	}
+}
+
+// balance starts two nodes and a balancer before them, and returns when it passes on calls.
+func balance(t *testing.T, kind balancing) *balanced {
+	t.Helper()
+	b := &balanced{t: t, nodes: startTwo(t, startNATS(t).url, kind.flag, "--proxies-trusted=127.0.0.1", "--heartbeat=1s", "--drain=4s", "--log-level=debug")}
+	b.alice = b.nodes[0].token("alice")
+	at := func(s *server) testkit.Node { return testkit.Node{Addr: s.addr, Admin: s.admin} }
+	b.Balancer = kind.start(t, [2]testkit.Node{at(b.nodes[0]), at(b.nodes[1])})
+	transport := &http.Transport{TLSClientConfig: b.trust(), DialContext: b.dial, ForceAttemptHTTP2: true}
+	b.calls = &http.Client{Transport: transport}
+	t.Cleanup(transport.CloseIdleConnections)
+	b.until("the balancer has found the nodes", func() bool {
+		r, err := b.calls.Get("https://" + b.Addr + "/")
+		if err == nil {
+			r.Body.Close()
+		}
+		return err == nil && r.StatusCode == http.StatusOK
+	})
+	return b
 }
 
 func (b *balanced) until(what string, is func() bool) {
@@ -88,12 +98,11 @@ func (b *balanced) until(what string, is func() bool) {
 	}
 }
 
-// as is a user who calls over HTTP/2, about a session if one is named.
-func (b *balanced) as(user, session string) *sdk.HTTP {
+// about is Alice, who calls over HTTP/2, about a session if one is named.
+func (b *balanced) about(session string) *sdk.HTTP {
 	b.t.Helper()
-	token := b.nodes[0].token(user)
 	h, err := sdk.NewHTTP(sdk.HTTPOptions{
-		URL: "https://" + b.Addr, Session: session, Client: b.calls, Token: func(context.Context) (string, error) { return token, nil },
+		URL: "https://" + b.Addr, Session: session, Client: b.calls, Token: func(context.Context) (string, error) { return b.alice, nil },
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -101,14 +110,14 @@ func (b *balanced) as(user, session string) *sdk.HTTP {
 	return h
 }
 
-// post posts a body as a user, and returns the status and the answer.
-func (b *balanced) post(user, path, body string) (*http.Response, object) {
+// post posts a body as Alice.
+func (b *balanced) post(path, body string) (*http.Response, object) {
 	b.t.Helper()
 	r, err := http.NewRequest(http.MethodPost, "https://"+b.Addr+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+b.nodes[0].token(user))
+	r.Header.Set("Authorization", "Bearer "+b.alice)
 	response, err := b.calls.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
@@ -157,11 +166,11 @@ func (b *balanced) webSocket() *client {
 
 func (b *balanced) callsOverHTTP2() {
 	b.t.Helper()
-	response, answer := b.post("alice", "/v1/user.get", `{"users":["alice"]}`)
+	response, answer := b.post("/v1/user.get", `{"users":["alice"]}`)
 	if response.ProtoMajor != 2 || response.StatusCode != http.StatusOK {
 		b.t.Errorf("a call over %s: %s %v", response.Proto, response.Status, answer)
 	}
-	response, answer = b.post("alice", "/v1/user.get", `{"users":["`+strings.Repeat("a", 70<<10)+`"]}`)
+	response, answer = b.post("/v1/user.get", `{"users":["`+strings.Repeat("a", 70<<10)+`"]}`)
 	if refusal, _ := answer["error"].(object); response.StatusCode != http.StatusRequestEntityTooLarge || refusal["code"] != "too_large" {
 		b.t.Errorf("a body that is too large: %s %v", response.Status, answer)
 	}
@@ -172,7 +181,7 @@ func (b *balanced) eventStream() {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	alice := b.as("alice", "")
+	alice := b.about("")
 	ticket, err := alice.Sessions.Ticket(ctx)
 	if err != nil {
 		b.t.Fatal(err)
@@ -201,7 +210,7 @@ func (b *balanced) eventStream() {
 	if err := json.Unmarshal([]byte(next("data: ")), &hello); err != nil || response.ProtoMajor != 2 {
 		b.t.Fatalf("the beginning of an event stream over %s: %v", response.Proto, err)
 	}
-	with := b.as("alice", hello.Data.Session)
+	with := b.about(hello.Data.Session)
 	for i := range 6 { // one node of two knows the session
 		made, err := alice.Rooms.Create(ctx, protocol.RoomCreateParams{Kind: protocol.Group, Name: "r"})
 		if err != nil {
@@ -226,21 +235,85 @@ func (b *balanced) eventStream() {
 	}
 }
 
-// polls polls one session many times: each of them has to reach its node.
+// polling is a session of polls.
+type polling struct {
+	session, cursor any
+	frames          []string // the events and signals that came
+}
+
+func (b *balanced) openPolls(device string) *polling {
+	b.t.Helper()
+	response, first := b.post("/v1/poll", `{"device":"`+device+`"}`)
+	if response.StatusCode != http.StatusOK {
+		b.t.Fatalf("the first poll of %s: %s %v", device, response.Status, first)
+	}
+	return &polling{session: first["session"], cursor: first["cursor"]}
+}
+
+// poll is one poll, and whether the session was there.
+func (b *balanced) poll(p *polling) bool {
+	b.t.Helper()
+	body, err := json.Marshal(object{"session": p.session, "ack": p.cursor, "timeout_ms": 20})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	response, answer := b.post("/v1/poll", string(body))
+	if response.StatusCode != http.StatusOK {
+		b.t.Logf("a poll of %v: %s %v", p.session, response.Status, answer)
+		return false
+	}
+	p.cursor = answer["cursor"]
+	for _, f := range answer["frames"].([]any) {
+		p.frames = append(p.frames, f.(object)["event"].(string))
+	}
+	return true
+}
+
+// polls polls sessions many times: each poll has to reach its session's node.
 func (b *balanced) polls() {
 	b.t.Helper()
-	_, first := b.post("alice", "/v1/poll", `{"device":"polls"}`)
-	session, cursor := first["session"], first["cursor"]
-	for i := range 8 {
-		body, err := json.Marshal(object{"session": session, "ack": cursor, "timeout_ms": 20})
-		if err != nil {
-			b.t.Fatal(err)
+	for i := range 2 {
+		p := b.openPolls(fmt.Sprint("polls", i))
+		for range 6 {
+			if !b.poll(p) {
+				b.t.Fatal("a poll did not find its session")
+			}
 		}
-		response, answer := b.post("alice", "/v1/poll", string(body))
-		if response.StatusCode != http.StatusOK {
-			b.t.Fatalf("poll %d of %v: %s %v", i, session, response.Status, answer)
+	}
+}
+
+// Sessions of polls stay with a node that drains until they have been told, where the balancer knows which node they are on.
+func TestPollsWhileANodeDrainsBehindHAProxy(t *testing.T) {
+	b := balance(t, behindHAProxy)
+	var all []*polling
+	for i := range 6 {
+		all = append(all, b.openPolls(fmt.Sprint("polls", i)))
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		b.nodes[0].stop()
+	}()
+	closed := map[*polling]bool{}
+	for over := false; !over; {
+		select {
+		case <-drained:
+			over = true
+		default:
 		}
-		cursor = answer["cursor"]
+		for _, p := range all {
+			switch {
+			case closed[p]:
+			case !b.poll(p):
+				t.Errorf("a session was lost after %v", p.frames)
+				closed[p] = true
+			case slices.Contains(p.frames, "closing"):
+				closed[p] = slices.Contains(p.frames, "reconnect")
+			}
+		}
+	}
+	if len(closed) == 0 || len(closed) == len(all) {
+		t.Errorf("%d of %d sessions were on the node that drained", len(closed), len(all))
 	}
 }
 
