@@ -409,8 +409,10 @@ func TestNodesComeAndGoBehindBalancers(t *testing.T) {
 		b.nodes[0].kill()
 		killed := time.Now()
 		b.until("all are on one node", func() bool { return len(nodesOf(all)) == 1 })
-		if took := time.Since(killed); took > 10*time.Second {
-			b.t.Errorf("the clients of a killed node were back after %v", took)
+		took := time.Since(killed)
+		b.t.Logf("the clients of the killed node were back after %v", took.Round(time.Millisecond))
+		if took > 10*time.Second {
+			b.t.Error("which is too long")
 		}
 		stayed := nodesOf(all)[0]
 		if !slices.Contains(before, stayed) {
@@ -437,6 +439,7 @@ func TestNodesComeAndGoBehindBalancers(t *testing.T) {
 		b.newNode(returned)
 
 		head := hush()
+		b.t.Logf("%d messages were sent", head)
 		for i, l := range all {
 			b.until(users[i]+" has everything", func() bool {
 				l.mu.Lock()
