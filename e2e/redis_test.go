@@ -117,6 +117,8 @@ func TestRatesOverTwoNodes(t *testing.T) {
 					} else if e, ok := err.(*wireError); !ok || e.Code != "rate_limited" {
 						t.Errorf("%s: %v", name, err)
 						return
+					} else {
+						time.Sleep(time.Duration(min(e.RetryAfterMS, 20)) * time.Millisecond) // one who asks at once, for ten seconds, is closed with 4429
 					}
 				}
 			})

@@ -85,6 +85,9 @@ func (r *streamReader) run(s *server, cut int64) error {
 	in := bufio.NewReader(limited)
 	head := textproto.NewReader(in)
 	status, err := head.ReadLine()
+	if limited.N == 0 && in.Buffered() == 0 {
+		return nil // cut within the first line
+	}
 	if err == nil && status != "HTTP/1.1 200 OK" {
 		return errors.New("answered " + status)
 	}
