@@ -77,26 +77,33 @@ func (p storePlace) open(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, store.Options{URL: p.Store, Data: filepath.Clean(p.Data), Shared: true})
 }
 
+// withStore opens the store beside a server that may be running.
+func (p storePlace) withStore(ctx context.Context, use func(*store.Store) error) (err error) {
+	s, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return use(s)
+}
+
 type keyCreateCommand struct {
 	storePlace
 	Name string `help:"What the key is for; names are unique." required:""`
 }
 
 // Run is called by the parser.
-func (c *keyCreateCommand) Run(ctx context.Context) (err error) {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	key, hash := auth.NewKey()
-	if err := s.AddKey(ctx, c.Name, hash); errors.Is(err, auth.ErrKeyExists) {
-		return fmt.Errorf("a key named %q exists: choose another name, or remove it first with `parley key remove --name %s`", c.Name, c.Name)
-	} else if err != nil {
-		return err
-	}
-	fmt.Println(key)
-	return nil
+func (c *keyCreateCommand) Run(ctx context.Context) error {
+	return c.withStore(ctx, func(s *store.Store) error {
+		key, hash := auth.NewKey()
+		if err := s.AddKey(ctx, c.Name, hash); errors.Is(err, auth.ErrKeyExists) {
+			return fmt.Errorf("a key named %q exists: choose another name, or remove it first with `parley key remove --name %s`", c.Name, c.Name)
+		} else if err != nil {
+			return err
+		}
+		fmt.Println(key)
+		return nil
+	})
 }
 
 type keyListCommand struct {
@@ -104,25 +111,22 @@ type keyListCommand struct {
 }
 
 // Run is called by the parser.
-func (c *keyListCommand) Run(ctx context.Context) (err error) {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	keys, err := s.Keys(ctx)
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		fmt.Fprintln(os.Stderr, "There is no key yet: make one with `parley key create --name NAME`.")
-		return nil
-	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	for _, k := range keys {
-		fmt.Fprintf(table, "%s\t%s\n", k.Name, k.CreatedAt)
-	}
-	return table.Flush()
+func (c *keyListCommand) Run(ctx context.Context) error {
+	return c.withStore(ctx, func(s *store.Store) error {
+		keys, err := s.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			fmt.Fprintln(os.Stderr, "There is no key yet: make one with `parley key create --name NAME`.")
+			return nil
+		}
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		for _, k := range keys {
+			fmt.Fprintf(table, "%s\t%s\n", k.Name, k.CreatedAt)
+		}
+		return table.Flush()
+	})
 }
 
 type keyRemoveCommand struct {
@@ -131,18 +135,15 @@ type keyRemoveCommand struct {
 }
 
 // Run is called by the parser.
-func (c *keyRemoveCommand) Run(ctx context.Context) (err error) {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.RemoveKey(ctx, c.Name); errors.Is(err, auth.ErrNoKey) {
-		return fmt.Errorf("there is no key named %q: `parley key list` shows them", c.Name)
-	} else if err != nil {
-		return err
-	}
-	return nil
+func (c *keyRemoveCommand) Run(ctx context.Context) error {
+	return c.withStore(ctx, func(s *store.Store) error {
+		if err := s.RemoveKey(ctx, c.Name); errors.Is(err, auth.ErrNoKey) {
+			return fmt.Errorf("there is no key named %q: `parley key list` shows them", c.Name)
+		} else if err != nil {
+			return err
+		}
+		return nil
+	})
 }
 
 // migrateCommand brings a store up to date without serving it.

@@ -26,16 +26,6 @@ type exportCommand struct {
 	Room exportRoomCommand `cmd:"" help:"Print a room, one JSON object a line: the room, its members, its messages as they stand, its log."`
 }
 
-// withStore opens the store beside a server that may be running.
-func (p storePlace) withStore(ctx context.Context, use func(*store.Store) error) (err error) {
-	s, err := p.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return use(s)
-}
-
 // records writes records as lines.
 type records struct {
 	out     *bufio.Writer
@@ -124,7 +114,7 @@ func (c *eraseUserCommand) Run(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, c.Wait)
 		defer cancel()
 		for {
-			all, err := s.Erasures(ctx)
+			all, err := s.Erasures(ctx, false)
 			i := slices.IndexFunc(all, func(e privacy.Erasure) bool { return e.Subject == subject })
 			switch {
 			case ctx.Err() != nil:
@@ -167,7 +157,7 @@ type eraseListCommand struct {
 // Run is called by the parser.
 func (c *eraseListCommand) Run(ctx context.Context) error {
 	return c.withStore(ctx, func(s *store.Store) error {
-		all, err := s.Erasures(ctx)
+		all, err := s.Erasures(ctx, false)
 		if err != nil {
 			return err
 		}
@@ -213,7 +203,7 @@ func (c *eraseReplayCommand) Run(ctx context.Context) error {
 		wanted = append(wanted, e)
 	}
 	return c.withStore(ctx, func(s *store.Store) error {
-		known, err := s.Erasures(ctx)
+		known, err := s.Erasures(ctx, false)
 		if err != nil {
 			return err
 		}

@@ -87,14 +87,11 @@ func (e *Eraser) Run(ctx context.Context) {
 
 // Pending carries out everything that was asked for and is not done. An error leaves the rest for the next time.
 func (e *Eraser) Pending(ctx context.Context) error {
-	all, err := e.Estate.Erasures(ctx)
+	all, err := e.Estate.Erasures(ctx, true)
 	if err != nil {
 		return err
 	}
 	for _, one := range all {
-		if one.DoneAt != 0 {
-			continue
-		}
 		began := time.Now()
 		erase := e.user
 		if one.Kind == Room {

@@ -24,8 +24,8 @@ type Estate interface {
 	Request(ctx context.Context, e Subject) error
 	// Done notes that what was asked for has been carried out.
 	Done(ctx context.Context, e Subject) error
-	// Erasures are all that were ever asked for, in the order of asking.
-	Erasures(ctx context.Context) ([]Erasure, error)
+	// Erasures are all that were ever asked for, or those of them that are not carried out, in the order of asking.
+	Erasures(ctx context.Context, pending bool) ([]Erasure, error)
 }
 
 // Kind says what an erasure is about.

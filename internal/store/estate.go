@@ -27,7 +27,7 @@ var (
 	requestErasure = sql(`INSERT INTO erasures (kind, id, requested_at, done_at) VALUES ($1, $2, $3, 0)
 		ON CONFLICT (kind, id) DO UPDATE SET requested_at = excluded.requested_at, done_at = 0`)
 	erasureDone    = sql(`UPDATE erasures SET done_at = $3 WHERE kind = $1 AND id = $2`)
-	selectErasures = sql(`SELECT kind, id, requested_at, done_at FROM erasures ORDER BY requested_at, kind, id`)
+	selectErasures = sql(`SELECT kind, id, requested_at, done_at FROM erasures WHERE done_at = 0 OR CAST($1 AS BIGINT) = 0 ORDER BY requested_at, kind, id`)
 )
 
 // estate is the part of the store that is about what users have left in it.
@@ -104,10 +104,10 @@ func (s estate) Done(ctx context.Context, e privacy.Subject) error {
 }
 
 // Erasures implements privacy.Estate.
-func (s estate) Erasures(ctx context.Context) ([]privacy.Erasure, error) {
+func (s estate) Erasures(ctx context.Context, pending bool) ([]privacy.Erasure, error) {
 	var all []privacy.Erasure
 	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, selectErasures, nil, collect(&all, func(scan scan, _ ...any) (e privacy.Erasure, err error) {
+		return t.query(ctx, selectErasures, []any{flag(pending)}, collect(&all, func(scan scan, _ ...any) (e privacy.Erasure, err error) {
 			return e, scan(&e.Kind, &e.ID, &e.RequestedAt, &e.DoneAt)
 		}))
 	})
