@@ -62,9 +62,11 @@ var layout = []row{
 	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy",
-		libs:    "json pgx sqlite goose uuid sync text",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/words",
+		libs:    "json uuid sync",
 	},
+	{pkg: "internal/store/database", libs: "json pgx sqlite goose"},
+	{pkg: "internal/store/words", imports: "internal/store/database", libs: "text"},
 
 	// The edges.
 	{pkg: "internal/gateway", imports: "protocol", libs: "json gobwas klauspost sys"},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -12,13 +13,13 @@ import (
 const maxChanged = 5000
 
 var (
-	changedHeads = sql(`SELECT h.room, h.seq, CAST(h.changed AS TEXT) FROM room_heads h WHERE (h.changed, h.room) > ({at $1}, $2)
+	changedHeads = database.SQL(`SELECT h.room, h.seq, CAST(h.changed AS TEXT) FROM room_heads h WHERE (h.changed, h.room) > ({at $1}, $2)
 		ORDER BY h.changed, h.room LIMIT CAST($3 AS BIGINT)`)
-	changedMembers = sql(`SELECT ` + placeCols + `, m.user_id, m.state, m.joined_seq, m.read_seq, m.read_n, m.delivered, m.sent_n, CAST(m.changed AS TEXT)
+	changedMembers = database.SQL(`SELECT ` + placeCols + `, m.user_id, m.state, m.joined_seq, m.read_seq, m.read_n, m.delivered, m.sent_n, CAST(m.changed AS TEXT)
 		FROM members m CROSS JOIN rooms r CROSS JOIN room_heads h
 		WHERE (m.changed, m.room, m.user_id) > ({at $1}, $2, $3) AND r.id = m.room AND h.room = m.room
 		ORDER BY m.changed, m.room, m.user_id LIMIT CAST($4 AS BIGINT)`)
-	changedAuth = sql(`SELECT count(*) FROM auth_mark WHERE changed >= {at $1}`)
+	changedAuth = database.SQL(`SELECT count(*) FROM auth_mark WHERE changed >= {at $1}`)
 )
 
 // sweep is one question "what changed since", which may take several answers: how far it has got. Rows are told in the order of their change, each table
@@ -38,10 +39,10 @@ func (s *Store) Changed(ctx context.Context, since chat.Position) (*delivery.Cha
 		return nil, err
 	}
 	c := &delivery.Changes{Heads: map[string]protocol.Seq{}}
-	err = s.read(ctx, func(t tx) error {
-		var b batch
+	err = s.read(ctx, func(t database.Tx) error {
+		var b database.Batch
 		sw.ask(&b, c)
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 	if err != nil {
 		return nil, err
@@ -90,12 +91,12 @@ func (sw *sweep) position() (p chat.Position, more bool) {
 }
 
 // ask puts the next rows of each table into c.
-func (sw *sweep) ask(b *batch, c *delivery.Changes) {
+func (sw *sweep) ask(b *database.Batch, c *delivery.Changes) {
 	if sw.next == "" {
-		b.query(selectPosition, func(scan scan) error { return scan(&sw.next) })
+		b.Query(selectPosition, func(scan database.Scan) error { return scan(&sw.next) })
 	}
 	if sw.since != "" {
-		b.query(changedAuth, func(scan scan) error {
+		b.Query(changedAuth, func(scan database.Scan) error {
 			var n int
 			err := scan(&n)
 			c.Sessions = n > 0
@@ -104,7 +105,7 @@ func (sw *sweep) ask(b *batch, c *delivery.Changes) {
 	}
 	if last := sw.heads; last != nil {
 		sw.heads = nil
-		b.query(changedHeads, func(scan scan) error {
+		b.Query(changedHeads, func(scan database.Scan) error {
 			var room, changed string
 			var seq protocol.Seq
 			err := scan(&room, &seq, &changed)
@@ -118,7 +119,7 @@ func (sw *sweep) ask(b *batch, c *delivery.Changes) {
 	if last := sw.members; last != nil {
 		sw.members = nil
 		rows := 0
-		b.query(changedMembers, func(scan scan) error {
+		b.Query(changedMembers, func(scan database.Scan) error {
 			m, changed, err := tellMember(scan, c)
 			if rows++; err == nil && rows == maxChanged {
 				sw.members = []string{changed, m.Room, m.User}
@@ -129,7 +130,7 @@ func (sw *sweep) ask(b *batch, c *delivery.Changes) {
 }
 
 // tellMember reads a row of changedMembers. Rows of those who are no members now are told by their room's log.
-func tellMember(scan scan, c *delivery.Changes) (m *chat.Member, changed string, err error) {
+func tellMember(scan database.Scan, c *delivery.Changes) (m *chat.Member, changed string, err error) {
 	m = &chat.Member{}
 	sc, err := scanPlace(scan, &m.User, &m.State, &m.JoinedSeq, &m.Read, &m.ReadN, &m.Delivered, &m.SentN, &changed)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -13,18 +14,18 @@ const (
 )
 
 var (
-	upsertCheckpoint = sql(`INSERT INTO checkpoints (session, number, positions, used_at) VALUES ($1, $2, $3, $4)
+	upsertCheckpoint = database.SQL(`INSERT INTO checkpoints (session, number, positions, used_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (session, number) DO UPDATE SET positions = excluded.positions, used_at = excluded.used_at`)
-	dropCheckpoints  = sql(`DELETE FROM checkpoints WHERE session = $1 AND number < $2`)
-	selectCheckpoint = sql(`SELECT positions FROM checkpoints WHERE session = $1 AND number = $2`)
-	keepCheckpoints  = sql(`UPDATE checkpoints SET used_at = $2 WHERE session IN (SELECT s.id FROM sessions s WHERE s.node = $1)`)
+	dropCheckpoints  = database.SQL(`DELETE FROM checkpoints WHERE session = $1 AND number < $2`)
+	selectCheckpoint = database.SQL(`SELECT positions FROM checkpoints WHERE session = $1 AND number = $2`)
+	keepCheckpoints  = database.SQL(`UPDATE checkpoints SET used_at = $2 WHERE session IN (SELECT s.id FROM sessions s WHERE s.node = $1)`)
 
 	// sweepCheckpoints passes over what another node is sweeping.
-	sweepCheckpoints = text{
-		sqlite: sql(`DELETE FROM checkpoints WHERE (session, number) IN (
-			SELECT session, number FROM checkpoints WHERE used_at < $1 LIMIT CAST($2 AS BIGINT))`)[sqlite],
-		postgres: sql(`DELETE FROM checkpoints WHERE (session, number) IN (
-			SELECT session, number FROM checkpoints WHERE used_at < $1 LIMIT CAST($2 AS BIGINT) FOR UPDATE SKIP LOCKED)`)[postgres],
+	sweepCheckpoints = database.Text{
+		database.SQLite: database.SQL(`DELETE FROM checkpoints WHERE (session, number) IN (
+			SELECT session, number FROM checkpoints WHERE used_at < $1 LIMIT CAST($2 AS BIGINT))`)[database.SQLite],
+		database.Postgres: database.SQL(`DELETE FROM checkpoints WHERE (session, number) IN (
+			SELECT session, number FROM checkpoints WHERE used_at < $1 LIMIT CAST($2 AS BIGINT) FOR UPDATE SKIP LOCKED)`)[database.Postgres],
 	}
 )
 
@@ -55,21 +56,21 @@ func (c *checkpoints) SaveCheckpoint(ctx context.Context, session string, number
 
 func (c *checkpoints) save(ctx context.Context, all []saving) error {
 	now := c.now()
-	return c.write(ctx, func(t tx) error {
-		var b batch
-		b.exec(sweepCheckpoints, protocol.At(now.Add(-checkpointLife)), maxCheckpointsSwept)
+	return c.write(ctx, func(t database.Tx) error {
+		var b database.Batch
+		b.Exec(sweepCheckpoints, protocol.At(now.Add(-checkpointLife)), maxCheckpointsSwept)
 		for _, s := range all {
-			b.exec(upsertCheckpoint, s.session, int64(s.number), s.positions, protocol.At(now))
-			b.exec(dropCheckpoints, s.session, int64(s.number)-1)
+			b.Exec(upsertCheckpoint, s.session, int64(s.number), s.positions, protocol.At(now))
+			b.Exec(dropCheckpoints, s.session, int64(s.number)-1)
 		}
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 }
 
 // Checkpoint is what SaveCheckpoint was given; nil if it is kept no longer, or never was.
 func (c *checkpoints) Checkpoint(ctx context.Context, session string, number uint64) ([]byte, error) {
 	var positions []byte
-	err := c.read(ctx, func(t tx) error {
+	err := c.read(ctx, func(t database.Tx) error {
 		_, err := one(ctx, t, selectCheckpoint, []any{session, int64(number)}, &positions)
 		return err
 	})
@@ -78,8 +79,8 @@ func (c *checkpoints) Checkpoint(ctx context.Context, session string, number uin
 
 // KeepCheckpoints keeps those of a node's live sessions for a day from now.
 func (c *checkpoints) KeepCheckpoints(ctx context.Context, node string) error {
-	return c.write(ctx, func(t tx) error {
-		_, err := t.exec(ctx, keepCheckpoints, node, protocol.At(c.now()))
+	return c.write(ctx, func(t database.Tx) error {
+		_, err := t.Exec(ctx, keepCheckpoints, node, protocol.At(c.now()))
 		return err
 	})
 }

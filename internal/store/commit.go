@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
 )
@@ -13,7 +14,7 @@ import (
 // work is one transaction of the log: what it read, what was decided, and what it writes.
 type work struct {
 	c      *committer
-	lane   lane
+	lane   database.Lane
 	items  []*item // those that are decided here
 	passed []*item // those of rooms that another node holds
 
@@ -40,7 +41,7 @@ type reportedRow struct {
 	n   uint64 // the room's messages at the report
 }
 
-func newWork(c *committer, l lane, items []*item) *work {
+func newWork(c *committer, l database.Lane, items []*item) *work {
 	return &work{
 		c: c, lane: l, items: items, rooms: map[string]*chat.State{}, locked: map[string]bool{}, dirty: map[memberKey]*dirtyMember{},
 		numbers: map[roomSeq]uint64{}, now: protocol.At(c.now()),
@@ -48,7 +49,7 @@ func newWork(c *committer, l lane, items []*item) *work {
 }
 
 // run reads, decides and writes. It may be repeated with a new work after a failure.
-func (w *work) run(ctx context.Context, t tx) error {
+func (w *work) run(ctx context.Context, t database.Tx) error {
 	var appends []string
 	seen := map[string]bool{}
 	for _, it := range w.items {
@@ -68,7 +69,7 @@ func (w *work) run(ctx context.Context, t tx) error {
 	}
 	if len(appends) > 0 {
 		slices.Sort(appends)
-		err := w.c.engine.heads(ctx, t, w.lane, appends, func(scan scan) error {
+		err := w.c.engine.Heads(ctx, t, w.lane, appends, func(scan database.Scan) error {
 			room, h, err := scanHead(scan)
 			if err == nil {
 				w.rooms[room].Head = h
@@ -258,7 +259,7 @@ const (
 	wasLost
 )
 
-var selectTrace = sql(`SELECT user_id, client_id, at, name FROM events WHERE room = $1 AND seq = $2`)
+var selectTrace = database.SQL(`SELECT user_id, client_id, at, name FROM events WHERE room = $1 AND seq = $2`)
 
 // resolve finds out whether a transaction was committed, on a new connection. Locking its rooms again waits until the server has ended it. All of it is there
 // or nothing: the first event speaks for the rest. Moves alone are simply repeated: they cannot do harm twice.
@@ -275,11 +276,11 @@ func (c *committer) resolve(w *work) fate {
 	for attempt := 1; attempt <= 2*maxAttempts; attempt++ {
 		ctx, cancel := context.WithTimeout(context.Background(), timeoutResolve)
 		result := wasLost
-		err := c.engine.write(ctx, waiting, func(t tx) error {
-			if err := c.engine.heads(ctx, t, waiting, rooms, func(scan) error { return nil }); err != nil {
+		err := c.engine.Write(ctx, database.Waiting, func(t database.Tx) error {
+			if err := c.engine.Heads(ctx, t, database.Waiting, rooms, func(database.Scan) error { return nil }); err != nil {
 				return err
 			}
-			return t.query(ctx, selectTrace, []any{first.Room, first.Seq}, func(scan scan) error {
+			return t.Query(ctx, selectTrace, []any{first.Room, first.Seq}, func(scan database.Scan) error {
 				var user, client string
 				var at protocol.Time
 				var name protocol.Name

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -27,7 +28,7 @@ const (
 // The fast lane takes rooms that are free; rooms that another node holds go to the waiting lane and stay there until nothing of theirs waits in it, which keeps
 // the order of a room's appends.
 type committer struct {
-	engine    engine
+	engine    database.Engine
 	now       func() time.Time
 	log       *slog.Logger
 	committed chat.Committed
@@ -103,7 +104,7 @@ func newCommitter(s *Store, o Options) *committer {
 	}
 	for l := range c.lanes {
 		c.lanes[l] = &queue{wake: make(chan struct{}, 1), answers: make(chan *committed, 4), held: map[string]int{}}
-		c.workers[l].Go(func() { c.work(lane(l)) })
+		c.workers[l].Go(func() { c.work(database.Lane(l)) })
 		c.workers[l].Go(func() { c.tell(c.lanes[l]) })
 	}
 	return c
@@ -139,9 +140,9 @@ func (s *Store) Move(m *chat.Move, done func(rows []chat.CursorRow, err *protoco
 
 func (c *committer) put(it *item) {
 	it.queued = c.now()
-	w := c.lanes[waiting]
+	w := c.lanes[database.Waiting]
 	w.mu.Lock() // until the item is in its queue, so that hold cannot move the room between the question and the answer
-	q := c.lanes[fast]
+	q := c.lanes[database.Fast]
 	if it.append != nil && w.held[it.append.Room] > 0 {
 		w.held[it.append.Room]++
 		q = w
@@ -220,7 +221,7 @@ func (q *queue) pick() []*item {
 }
 
 // work is the goroutine of one lane.
-func (c *committer) work(l lane) {
+func (c *committer) work(l database.Lane) {
 	q := c.lanes[l]
 	defer close(q.answers)
 	for batch := q.take(); batch != nil; batch = q.take() {
@@ -263,7 +264,7 @@ func (c *committer) tell(q *queue) {
 }
 
 // commit carries out one batch, however often that takes. When it returns every item has been answered, or handed to the waiting lane.
-func (c *committer) commit(l lane, items []*item) {
+func (c *committer) commit(l database.Lane, items []*item) {
 	for attempt := 1; ; attempt++ {
 		w, err := c.try(l, items)
 		if err == nil {
@@ -274,7 +275,7 @@ func (c *committer) commit(l lane, items []*item) {
 		c.count.failures.Add(1)
 		c.log.Warn("a transaction of the log failed", "items", len(items), "attempt", attempt, "error", err)
 		switch {
-		case errors.Is(err, errCommitUnknown) && w != nil:
+		case errors.Is(err, database.ErrCommitUnknown) && w != nil:
 			switch c.resolve(w) {
 			case wasCommitted:
 				c.hold(w.passed)
@@ -284,11 +285,11 @@ func (c *committer) commit(l lane, items []*item) {
 				c.refuse(l, items)
 				return
 			}
-		case errors.Is(err, errBroken):
+		case errors.Is(err, database.ErrBroken):
 			c.refuse(l, items)
 			c.fatal(err)
 			return
-		case !c.engine.retryable(err):
+		case !c.engine.Retryable(err):
 			if len(items) == 1 {
 				c.refuse(l, items)
 				return
@@ -312,20 +313,20 @@ func (c *committer) pause(attempt int) {
 	time.Sleep(time.Duration(attempt*attempt)*20*time.Millisecond + rand.N(20*time.Millisecond))
 }
 
-// try is one transaction. With an error that wraps errCommitUnknown the work is returned too.
-func (c *committer) try(l lane, items []*item) (*work, error) {
+// try is one transaction. With an error that wraps database.ErrCommitUnknown the work is returned too.
+func (c *committer) try(l database.Lane, items []*item) (*work, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	w := newWork(c, l, items)
 	began := c.now()
-	err := c.engine.write(ctx, l, func(t tx) error {
+	err := c.engine.Write(ctx, l, func(t database.Tx) error {
 		if err := w.run(ctx, t); err != nil {
 			return err
 		}
 		seedBug(w.items)
 		return nil
 	})
-	if err != nil && !errors.Is(err, errCommitUnknown) {
+	if err != nil && !errors.Is(err, database.ErrCommitUnknown) {
 		return nil, err
 	}
 	if err == nil {
@@ -337,9 +338,9 @@ func (c *committer) try(l lane, items []*item) (*work, error) {
 }
 
 // settle hands a finished transaction to the goroutine that answers.
-func (c *committer) settle(l lane, items []*item, commit *chat.Commit) {
-	if l == waiting {
-		q := c.lanes[waiting]
+func (c *committer) settle(l database.Lane, items []*item, commit *chat.Commit) {
+	if l == database.Waiting {
+		q := c.lanes[database.Waiting]
 		q.mu.Lock()
 		for _, it := range items {
 			if it.append != nil {
@@ -354,7 +355,7 @@ func (c *committer) settle(l lane, items []*item, commit *chat.Commit) {
 }
 
 // refuse answers `unavailable`: the items may be sent again.
-func (c *committer) refuse(l lane, items []*item) {
+func (c *committer) refuse(l database.Lane, items []*item) {
 	c.count.refused.Add(uint64(len(items)))
 	for _, it := range items {
 		it.err = unavailable()
@@ -372,7 +373,7 @@ func (c *committer) hold(items []*item) {
 		rooms[it.append.Room] = true
 	}
 	// Later appends of these rooms may already wait in the fast lane: they follow, behind.
-	f, w := c.lanes[fast], c.lanes[waiting]
+	f, w := c.lanes[database.Fast], c.lanes[database.Waiting]
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -11,9 +12,9 @@ var _ chat.Desk = (*Store)(nil)
 
 // The log writes none of these columns, so that neither way undoes the other.
 var (
-	updateEntry = sql(`UPDATE members SET notify = COALESCE($3, notify), pinned = COALESCE($4, pinned), archived = COALESCE($5, archived), changed = {changed}
+	updateEntry = database.SQL(`UPDATE members SET notify = COALESCE($3, notify), pinned = COALESCE($4, pinned), archived = COALESCE($5, archived), changed = {changed}
 		WHERE room = $1 AND user_id = $2 AND ` + ofMember)
-	hideRoom = sql(`UPDATE members SET hidden_at = (SELECT h.seq FROM room_heads h WHERE h.room = $1), changed = {changed}
+	hideRoom = database.SQL(`UPDATE members SET hidden_at = (SELECT h.seq FROM room_heads h WHERE h.room = $1), changed = {changed}
 		WHERE room = $1 AND user_id = $2 AND ` + ofMember)
 )
 
@@ -30,9 +31,9 @@ func (s *Store) Hide(ctx context.Context, room, user string) error {
 	return s.writeEntry(ctx, hideRoom, room, user)
 }
 
-func (s *Store) writeEntry(ctx context.Context, q text, args ...any) error {
-	return s.write(ctx, func(t tx) error {
-		n, err := t.exec(ctx, q, args...)
+func (s *Store) writeEntry(ctx context.Context, q database.Text, args ...any) error {
+	return s.write(ctx, func(t database.Tx) error {
+		n, err := t.Exec(ctx, q, args...)
 		if err == nil && n == 0 {
 			return chat.ErrNoMember
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/words"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -23,23 +25,23 @@ const (
 )
 
 var (
-	selectPosition = sql(`SELECT {position}`)
-	listInbox      = sql(inboxPage + inboxOrder)
-	listInboxSince = sql(inboxPage + changedSince + inboxOrder)
+	selectPosition = database.SQL(`SELECT {position}`)
+	listInbox      = database.SQL(inboxPage + inboxOrder)
+	listInboxSince = database.SQL(inboxPage + changedSince + inboxOrder)
 
 	// What left the list since: memberships that ended, rooms that were deleted, direct rooms that were hidden. Who was banned without ever having been a
 	// member never saw the room.
-	listRemoved = sql(`SELECT m.room` + fromOwnRooms + ` AND m.joined_seq <> 0 AND (
+	listRemoved = database.SQL(`SELECT m.room` + fromOwnRooms + ` AND m.joined_seq <> 0 AND (
 		(m.state <> ` + isMember + ` AND m.changed >= {at $2})
 		OR (m.state = ` + isMember + ` AND r.deleted = 1 AND h.changed >= {at $2})
 		OR (m.state = ` + isMember + ` AND r.deleted = 0 AND m.hidden_at <> 0 AND h.seq <= m.hidden_at AND m.changed >= {at $2}))
 		ORDER BY m.room`)
 
-	selectScenes     = sql(`SELECT ` + roomCols + `, ` + headCols + ` FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id IN {list $1}`)
-	selectOwnRows    = sql(`SELECT ` + memberCols + ` FROM members m WHERE m.user_id = $1 AND m.room IN {list $2}`)
-	countAllMentions = sql(`SELECT x.room, count(*) FROM members m CROSS JOIN mentions x WHERE m.user_id = $1 AND m.room IN {list $2}
+	selectScenes     = database.SQL(`SELECT ` + roomCols + `, ` + headCols + ` FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id IN {list $1}`)
+	selectOwnRows    = database.SQL(`SELECT ` + memberCols + ` FROM members m WHERE m.user_id = $1 AND m.room IN {list $2}`)
+	countAllMentions = database.SQL(`SELECT x.room, count(*) FROM members m CROSS JOIN mentions x WHERE m.user_id = $1 AND m.room IN {list $2}
 		AND x.room = m.room AND x.user_id = m.user_id AND x.seq > m.read_seq AND x.n > m.sent_n GROUP BY x.room`)
-	selectMemberships = sql(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0`)
+	selectMemberships = database.SQL(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0`)
 )
 
 // inboxKey is a row of a page of the inbox.
@@ -56,22 +58,22 @@ func (s *Store) List(ctx context.Context, user string, q chat.InboxQuery) (*chat
 		return nil, err
 	}
 	page := &chat.InboxPage{}
-	err = s.read(ctx, func(t tx) error {
+	err = s.read(ctx, func(t database.Tx) error {
 		var keys []inboxKey
-		var b batch
-		b.query(selectPosition, func(scan scan) error { return scan(&page.Position) })
+		var b database.Batch
+		b.Query(selectPosition, func(scan database.Scan) error { return scan(&page.Position) })
 		list := listInbox
 		if q.Since != "" {
 			list = listInboxSince
 		}
-		b.query(list, collect(&keys, func(scan scan, _ ...any) (k inboxKey, err error) {
+		b.Query(list, collect(&keys, func(scan database.Scan, _ ...any) (k inboxKey, err error) {
 			err = scan(&k.room, &k.at, &k.last)
 			return k, err
 		}), args...)
 		if q.Since != "" && q.Page == "" {
-			b.query(listRemoved, collect(&page.Removed, scanString), user, string(q.Since))
+			b.Query(listRemoved, collect(&page.Removed, scanString), user, string(q.Since))
 		}
-		if err := t.batch(ctx, &b); err != nil {
+		if err := t.Batch(ctx, &b); err != nil {
 			return err
 		}
 		if len(keys) > q.Limit {
@@ -109,7 +111,7 @@ func inboxArgs(user string, q chat.InboxQuery) ([]any, error) {
 		least = flag(*q.Archived)
 		most = least
 	}
-	args := []any{user, at, room, jsonList(kinds), least, most, q.Limit + 1}
+	args := []any{user, at, room, database.JSONList(kinds), least, most, q.Limit + 1}
 	if q.Since != "" {
 		if err := checkPosition(q.Since); err != nil {
 			return nil, err
@@ -120,7 +122,7 @@ func inboxArgs(user string, q chat.InboxQuery) ([]any, error) {
 }
 
 // readEntries completes a page of the inbox, in the order of its keys, in one round trip.
-func readEntries(ctx context.Context, t tx, user string, keys []inboxKey) ([]chat.InboxEntry, error) {
+func readEntries(ctx context.Context, t database.Tx, user string, keys []inboxKey) ([]chat.InboxEntry, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -134,9 +136,9 @@ func readEntries(ctx context.Context, t tx, user string, keys []inboxKey) ([]cha
 			lasts = append(lasts, [2]any{k.room, k.last})
 		}
 	}
-	var b batch
+	var b database.Batch
 	queryScenes(&b, user, rooms, func(room string) *chat.Scene { return &index[room].Scene })
-	b.query(countAllMentions, func(scan scan) error {
+	b.Query(countAllMentions, func(scan database.Scan) error {
 		var room string
 		var count uint64
 		err := scan(&room, &count)
@@ -144,16 +146,16 @@ func readEntries(ctx context.Context, t tx, user string, keys []inboxKey) ([]cha
 			index[room].Mentions = count
 		}
 		return err
-	}, user, jsonList(rooms))
+	}, user, database.JSONList(rooms))
 	found := map[roomSeq]*chat.Message{}
-	b.query(selectStored, func(scan scan) error {
+	b.Query(selectStored, func(scan database.Scan) error {
 		room, m, err := scanMessage(scan)
 		if err == nil {
 			found[roomSeq{room, m.Seq}] = m
 		}
 		return err
-	}, jsonList(lasts))
-	if err := t.batch(ctx, &b); err != nil {
+	}, database.JSONList(lasts))
+	if err := t.Batch(ctx, &b); err != nil {
 		return nil, err
 	}
 	for at, m := range found {
@@ -163,15 +165,15 @@ func readEntries(ctx context.Context, t tx, user string, keys []inboxKey) ([]cha
 			delete(found, at)
 		}
 	}
-	b = batch{}
+	b = database.Batch{}
 	queryReactions(&b, user, found)
-	return entries, t.batch(ctx, &b)
+	return entries, t.Batch(ctx, &b)
 }
 
 // queryScenes fills the scenes of rooms for one user; scene says where each of them is.
-func queryScenes(b *batch, user string, rooms []string, scene func(room string) *chat.Scene) {
-	list := jsonList(rooms)
-	b.query(selectScenes, func(scan scan) error {
+func queryScenes(b *database.Batch, user string, rooms []string, scene func(room string) *chat.Scene) {
+	list := database.JSONList(rooms)
+	b.Query(selectScenes, func(scan database.Scan) error {
 		var h chat.Head
 		r, err := scanRoom(scan, headDest(&h)...)
 		if err == nil {
@@ -180,7 +182,7 @@ func queryScenes(b *batch, user string, rooms []string, scene func(room string) 
 		}
 		return err
 	}, list)
-	b.query(selectOwnRows, func(scan scan) error {
+	b.Query(selectOwnRows, func(scan database.Scan) error {
 		m, err := scanMember(scan)
 		if err == nil {
 			scene(m.Room).Me = m
@@ -198,9 +200,9 @@ func (s *Store) Memberships(ctx context.Context, user string) ([]chat.Place, err
 const maxNames = 5000
 
 var (
-	listChannels = sql(`SELECT r.id, r.folded FROM rooms r WHERE r.kind = 'channel' AND r.deleted = 0 AND (r.folded, r.id) > ($1, $2)
+	listChannels = database.SQL(`SELECT r.id, r.folded FROM rooms r WHERE r.kind = 'channel' AND r.deleted = 0 AND (r.folded, r.id) > ($1, $2)
 		ORDER BY r.folded, r.id LIMIT CAST($3 AS BIGINT)`)
-	selectBans = sql(`SELECT m.room FROM members m WHERE m.user_id = $1 AND m.state = ` + isBanned)
+	selectBans = database.SQL(`SELECT m.room FROM members m WHERE m.user_id = $1 AND m.state = ` + isBanned)
 )
 
 // Browse implements chat.Inbox. A page may hold fewer than limit rooms, even none, and yet have a next one.
@@ -212,21 +214,21 @@ func (s *Store) Browse(ctx context.Context, user, query, after string, limit int
 	if key == nil {
 		key = []string{"", ""}
 	}
-	words := strings.Fields(foldCase(query))
+	words := strings.Fields(words.Fold(query))
 	names := make([][2]string, 0, 2*limit)
 	most := cap(names) // some for the channels that the user is banned from
 	if len(words) > 0 {
 		most = maxNames
 	}
-	err = s.read(ctx, func(t tx) error {
+	err = s.read(ctx, func(t database.Tx) error {
 		var bans []string
-		var b batch
-		b.query(listChannels, collect(&names, func(scan scan, _ ...any) (n [2]string, err error) {
+		var b database.Batch
+		b.Query(listChannels, collect(&names, func(scan database.Scan, _ ...any) (n [2]string, err error) {
 			err = scan(&n[0], &n[1])
 			return n, err
 		}), key[0], key[1], most)
-		b.query(selectBans, collect(&bans, scanString), user)
-		if err := t.batch(ctx, &b); err != nil {
+		b.Query(selectBans, collect(&bans, scanString), user)
+		if err := t.Batch(ctx, &b); err != nil {
 			return err
 		}
 		banned := make(map[string]bool, len(bans))
@@ -262,7 +264,7 @@ func holdsWords(name string, words []string) bool {
 }
 
 // readScenes reads the rooms for the user, in the order given. All of them exist in this snapshot.
-func readScenes(ctx context.Context, t tx, user string, rooms []string) ([]*chat.Scene, error) {
+func readScenes(ctx context.Context, t database.Tx, user string, rooms []string) ([]*chat.Scene, error) {
 	if len(rooms) == 0 {
 		return nil, nil
 	}
@@ -272,13 +274,13 @@ func readScenes(ctx context.Context, t tx, user string, rooms []string) ([]*chat
 		scenes[i] = &chat.Scene{}
 		index[room] = scenes[i]
 	}
-	var b batch
+	var b database.Batch
 	queryScenes(&b, user, rooms, func(room string) *chat.Scene { return index[room] })
-	return scenes, t.batch(ctx, &b)
+	return scenes, t.Batch(ctx, &b)
 }
 
 // scanString reads a column of text.
-func scanString(scan scan, _ ...any) (s string, err error) {
+func scanString(scan database.Scan, _ ...any) (s string, err error) {
 	err = scan(&s)
 	return s, err
 }

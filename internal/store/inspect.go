@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -28,10 +29,11 @@ type Condition struct {
 }
 
 var (
-	schemaTable   = text{sqlite: "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'", postgres: "SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'"}
-	schemaVersion = sql(`SELECT max(version_id) FROM goose_db_version`)
-	selectTip     = sql(`SELECT COALESCE(max(at), 0) FROM room_heads`)
-	serverState   = text{postgres: `SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('max_connections')::int,
+	schemaTable   = database.Text{database.SQLite: "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'", database.Postgres: "SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'"}
+	sqliteVersion = database.Text{database.SQLite: "SELECT sqlite_version()"}
+	schemaVersion = database.SQL(`SELECT max(version_id) FROM goose_db_version`)
+	selectTip     = database.SQL(`SELECT COALESCE(max(at), 0) FROM room_heads`)
+	serverState   = database.Text{database.Postgres: `SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('max_connections')::int,
 		pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
 		current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')`}
 )
@@ -50,12 +52,12 @@ func Inspect(ctx context.Context, o Options) (c Condition, err error) {
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
-	if c.Newest, err = newestSchema(e.dialect()); err != nil {
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if c.Newest, err = database.NewestSchema(e.Dialect(), migrations); err != nil {
 		return c, err
 	}
-	err = e.read(ctx, func(t tx) error {
-		if err := c.inspectEngine(ctx, t, e.dialect()); err != nil || c.TooOld {
+	err = e.Read(ctx, func(t database.Tx) error {
+		if err := c.inspectEngine(ctx, t, e.Dialect()); err != nil || c.TooOld {
 			return err
 		}
 		var tables int
@@ -74,9 +76,9 @@ func Inspect(ctx context.Context, o Options) (c Condition, err error) {
 	return c, err
 }
 
-func (c *Condition) inspectEngine(ctx context.Context, t tx, d dialect) error {
-	if d == sqlite {
-		_, err := one(ctx, t, selectVersion, nil, &c.Version)
+func (c *Condition) inspectEngine(ctx context.Context, t database.Tx, d database.Dialect) error {
+	if d == database.SQLite {
+		_, err := one(ctx, t, sqliteVersion, nil, &c.Version)
 		return err
 	}
 	c.Engine = "PostgreSQL"
@@ -89,7 +91,7 @@ func (c *Condition) inspectEngine(ctx context.Context, t tx, d dialect) error {
 	}
 	answered := time.Now()
 	c.Skew = time.UnixMilli(now).Sub(asked.Add(answered.Sub(asked) / 2))
-	c.TooOld = number < minPostgres
+	c.TooOld = number < database.MinPostgres
 	for _, s := range []struct{ name, value string }{{"fsync", fsync}, {"full_page_writes", fullPages}, {"synchronous_commit", synchronous}} {
 		if s.value == "off" {
 			c.Unsafe = append(c.Unsafe, s.name+"=off")

@@ -4,17 +4,18 @@ import (
 	"context"
 
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
 var _ auth.Keys = (*Store)(nil)
 
 var (
-	insertKey = sql(`INSERT INTO keys (name, hash, created_at) VALUES ($1, $2, $3)
+	insertKey = database.SQL(`INSERT INTO keys (name, hash, created_at) VALUES ($1, $2, $3)
 		ON CONFLICT (name) DO UPDATE SET name = excluded.name WHERE keys.hash = excluded.hash`)
-	deleteKey = sql(`DELETE FROM keys WHERE name = $1`)
-	listKeys  = sql(`SELECT name, created_at FROM keys ORDER BY name`)
-	findKey   = sql(`SELECT name FROM keys WHERE hash = $1`)
+	deleteKey = database.SQL(`DELETE FROM keys WHERE name = $1`)
+	listKeys  = database.SQL(`SELECT name, created_at FROM keys ORDER BY name`)
+	findKey   = database.SQL(`SELECT name FROM keys WHERE hash = $1`)
 )
 
 // AddKey implements auth.Keys. The same key again is no error, so that a call whose answer was lost can be repeated.
@@ -28,16 +29,16 @@ func (a *accounts) RemoveKey(ctx context.Context, name string) error {
 }
 
 // changeKeys carries out a statement that changes one key; otherwise is what it means when none was changed.
-func (a *accounts) changeKeys(ctx context.Context, otherwise error, q text, args ...any) error {
-	return a.write(ctx, func(t tx) error {
-		n, err := t.exec(ctx, q, args...)
+func (a *accounts) changeKeys(ctx context.Context, otherwise error, q database.Text, args ...any) error {
+	return a.write(ctx, func(t database.Tx) error {
+		n, err := t.Exec(ctx, q, args...)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return otherwise
 		}
-		_, err = t.exec(ctx, markAuth)
+		_, err = t.Exec(ctx, markAuth)
 		return err
 	})
 }
@@ -45,8 +46,8 @@ func (a *accounts) changeKeys(ctx context.Context, otherwise error, q text, args
 // Keys implements auth.Keys.
 func (a *accounts) Keys(ctx context.Context) ([]auth.Key, error) {
 	var keys []auth.Key
-	err := a.read(ctx, func(t tx) error {
-		return t.query(ctx, listKeys, nil, collect(&keys, func(scan scan, _ ...any) (k auth.Key, err error) {
+	err := a.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, listKeys, nil, collect(&keys, func(scan database.Scan, _ ...any) (k auth.Key, err error) {
 			err = scan(&k.Name, &k.CreatedAt)
 			return k, err
 		}))
@@ -57,7 +58,7 @@ func (a *accounts) Keys(ctx context.Context) ([]auth.Key, error) {
 // KeyByHash implements auth.Keys. The hash is looked up by an index: what its time might tell is a hash, from which nobody gets to a key.
 func (a *accounts) KeyByHash(ctx context.Context, hash [32]byte) (string, error) {
 	var name string
-	err := a.read(ctx, func(t tx) error {
+	err := a.read(ctx, func(t database.Tx) error {
 		found, err := one(ctx, t, findKey, []any{hash[:]}, &name)
 		if err == nil && !found {
 			return auth.ErrNoKey

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -15,7 +16,7 @@ const messageCols = `e.room, e.seq, e.n, e.user_id, e.client_id, e.at, e.data, e
 	COALESCE(o.content, ''), COALESCE(o.rev, e.seq), COALESCE(o.replies, 0), COALESCE(o.edited_at, 0), COALESCE(o.deleted_at, 0)`
 
 // scanMessage reads messageCols, and after them what rest wants.
-func scanMessage(scan scan, rest ...any) (room string, m *chat.Message, err error) {
+func scanMessage(scan database.Scan, rest ...any) (room string, m *chat.Message, err error) {
 	var data, content string
 	m = &chat.Message{}
 	err = scan(append([]any{

@@ -6,17 +6,18 @@ import (
 	"slices"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
 // listing reads messages of a room with $2 <= seq < $3 in one direction: of the whole room, or of the thread of the root $5.
-type listing struct{ room, thread text }
+type listing struct{ room, thread database.Text }
 
 var (
 	older = newListing(`DESC`)
 	newer = newListing(`ASC`)
 
-	sumReactions = sql(`SELECT x.room, x.target, x.emoji, count(*), sum(CASE WHEN x.user_id = $2 THEN 1 ELSE 0 END)
+	sumReactions = database.SQL(`SELECT x.room, x.target, x.emoji, count(*), sum(CASE WHEN x.user_id = $2 THEN 1 ELSE 0 END)
 		FROM {places $1} p CROSS JOIN reactions x WHERE x.room = p.a AND x.target = p.b
 		GROUP BY x.room, x.target, x.emoji ORDER BY x.room, x.target, min(x.seq)`)
 )
@@ -28,9 +29,9 @@ func newListing(order string) listing {
 		limit   = ` LIMIT CAST($4 AS BIGINT)`
 	)
 	return listing{
-		room: sql(`SELECT ` + messageCols + ` FROM events e` + message + ` AND e.seq >= $2 AND e.seq < $3 AND e.name = 'message.created'
+		room: database.SQL(`SELECT ` + messageCols + ` FROM events e` + message + ` AND e.seq >= $2 AND e.seq < $3 AND e.name = 'message.created'
 			ORDER BY e.seq ` + order + limit),
-		thread: sql(`SELECT ` + messageCols + ` FROM (SELECT t.seq FROM events t
+		thread: database.SQL(`SELECT ` + messageCols + ` FROM (SELECT t.seq FROM events t
 			WHERE t.room = $1 AND t.thread = $5 AND t.thread <> 0 AND t.seq >= $2 AND t.seq < $3
 			ORDER BY t.seq ` + order + limit + `) p CROSS JOIN events e` + message + ` AND e.seq = p.seq ORDER BY e.seq ` + order),
 	}
@@ -65,9 +66,9 @@ func (s *snapshot) Messages(ctx context.Context, q chat.MessageQuery) (messages 
 	for _, m := range messages {
 		found[roomSeq{s.room, m.Seq}] = m
 	}
-	var b batch
+	var b database.Batch
 	queryReactions(&b, s.user, found)
-	return messages, more, s.t.batch(ctx, &b)
+	return messages, more, s.t.Batch(ctx, &b)
 }
 
 // around takes half of the messages from before the position; what one side does not have the other gives.
@@ -98,7 +99,7 @@ func (s *snapshot) list(ctx context.Context, l listing, q chat.MessageQuery, fro
 		statement, args = l.thread, append(args, min(q.Thread, math.MaxInt64))
 	}
 	var messages []*chat.Message
-	err := s.t.query(ctx, statement, args, func(scan scan) error {
+	err := s.t.Query(ctx, statement, args, func(scan database.Scan) error {
 		_, m, err := scanMessage(scan)
 		messages = append(messages, m)
 		return err
@@ -107,12 +108,12 @@ func (s *snapshot) list(ctx context.Context, l listing, q chat.MessageQuery, fro
 }
 
 // queryReactions completes the messages with their reactions, as the user sees them.
-func queryReactions(b *batch, user string, messages map[roomSeq]*chat.Message) {
+func queryReactions(b *database.Batch, user string, messages map[roomSeq]*chat.Message) {
 	places := make([][2]any, 0, len(messages))
 	for at := range messages {
 		places = append(places, [2]any{at.room, at.seq})
 	}
-	b.query(sumReactions, func(scan scan) error {
+	b.Query(sumReactions, func(scan database.Scan) error {
 		var at roomSeq
 		var r protocol.Reaction
 		var mine int64
@@ -122,5 +123,5 @@ func queryReactions(b *batch, user string, messages map[roomSeq]*chat.Message) {
 			messages[at].Reactions = append(messages[at].Reactions, r)
 		}
 		return err
-	}, jsonList(places), user)
+	}, database.JSONList(places), user)
 }

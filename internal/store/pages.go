@@ -7,12 +7,13 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
 // pageAfter is the name of the page that begins after the row with this key: opaque to those who carry it.
 func pageAfter(key ...string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(jsonList(key)))
+	return base64.RawURLEncoding.EncodeToString([]byte(database.JSONList(key)))
 }
 
 // pageKey is the key that a page's name stands for, nil for the first page.

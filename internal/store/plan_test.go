@@ -7,16 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/internal/testkit"
 )
 
 // planned are the statements whose time must not grow with the store, and the index that must carry each ("": its table's own key).
 func planned() map[string]struct {
-	q     text
+	q     database.Text
 	index string
 } {
 	type p = struct {
-		q     text
+		q     database.Text
 		index string
 	}
 	return map[string]p{
@@ -114,16 +115,16 @@ func TestPlans(t *testing.T) {
 var parameter = regexp.MustCompile(`\$(\d)`)
 
 // explain is the plan of a statement, one step a line.
-func explain(t *testing.T, s *Store, q text) (string, error) {
+func explain(t *testing.T, s *Store, q database.Text) (string, error) {
 	t.Helper()
 	params := 0
-	for _, found := range parameter.FindAllStringSubmatch(q[sqlite], -1) {
+	for _, found := range parameter.FindAllStringSubmatch(q[database.SQLite], -1) {
 		params = max(params, int(found[1][0]-'0'))
 	}
 	var plan strings.Builder
-	err := s.engine.read(t.Context(), func(x tx) error {
-		if s.engine.dialect() == sqlite {
-			return x.query(t.Context(), text{sqlite: `EXPLAIN QUERY PLAN ` + q[sqlite]}, make([]any, params), func(scan scan) error {
+	err := s.engine.Read(t.Context(), func(x database.Tx) error {
+		if s.engine.Dialect() == database.SQLite {
+			return x.Query(t.Context(), database.Text{database.SQLite: `EXPLAIN QUERY PLAN ` + q[database.SQLite]}, make([]any, params), func(scan database.Scan) error {
 				var id, parent, unused int
 				var detail string
 				err := scan(&id, &parent, &unused, &detail)
@@ -131,11 +132,11 @@ func explain(t *testing.T, s *Store, q text) (string, error) {
 				return err
 			})
 		}
-		if _, err := x.exec(t.Context(), text{postgres: `PREPARE planned AS ` + q[postgres]}); err != nil {
+		if _, err := x.Exec(t.Context(), database.Text{database.Postgres: `PREPARE planned AS ` + q[database.Postgres]}); err != nil {
 			return err
 		}
 		nulls := strings.TrimSuffix(strings.Repeat("NULL, ", params), ", ")
-		err := x.query(t.Context(), text{postgres: `EXPLAIN EXECUTE planned(` + nulls + `)`}, nil, func(scan scan) error {
+		err := x.Query(t.Context(), database.Text{database.Postgres: `EXPLAIN EXECUTE planned(` + nulls + `)`}, nil, func(scan database.Scan) error {
 			line, err := scanString(scan)
 			fmt.Fprintln(&plan, line)
 			return err
@@ -143,7 +144,7 @@ func explain(t *testing.T, s *Store, q text) (string, error) {
 		if err != nil {
 			return err
 		}
-		_, err = x.exec(t.Context(), text{postgres: `DEALLOCATE planned`})
+		_, err = x.Exec(t.Context(), database.Text{database.Postgres: `DEALLOCATE planned`})
 		return err
 	})
 	return plan.String(), err

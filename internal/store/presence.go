@@ -9,31 +9,32 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/presence"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
 var _ presence.Store = (*Store)(nil)
 
 var (
-	upsertStatus = sql(`INSERT INTO presence (user_id, status, last_seen) VALUES ($1, $2, CASE WHEN $2 = 'invisible' THEN CAST($3 AS BIGINT) ELSE 0 END)
+	upsertStatus = database.SQL(`INSERT INTO presence (user_id, status, last_seen) VALUES ($1, $2, CASE WHEN $2 = 'invisible' THEN CAST($3 AS BIGINT) ELSE 0 END)
 		ON CONFLICT (user_id) DO UPDATE SET status = excluded.status,
 			last_seen = CASE WHEN excluded.status = 'invisible' AND presence.status <> 'invisible' THEN excluded.last_seen ELSE presence.last_seen END`)
-	upsertSeen = sql(`INSERT INTO presence (user_id, status, last_seen) SELECT p.a, 'online', p.b FROM {places $1} p WHERE NOT EXISTS (
+	upsertSeen = database.SQL(`INSERT INTO presence (user_id, status, last_seen) SELECT p.a, 'online', p.b FROM {places $1} p WHERE NOT EXISTS (
 			SELECT 1 FROM users u WHERE u.id = p.a AND u.erased_at <> 0)
 		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
-	deletePresence = sql(`DELETE FROM presence WHERE user_id = $1`)
-	upsertLost     = sql(`INSERT INTO presence (user_id, status, last_seen)
+	deletePresence = database.SQL(`DELETE FROM presence WHERE user_id = $1`)
+	upsertLost     = database.SQL(`INSERT INTO presence (user_id, status, last_seen)
 		SELECT s.user_id, 'online', max(CASE WHEN s.created_at > n.beat_at THEN s.created_at ELSE n.beat_at END) FROM nodes n CROSS JOIN sessions s
 			WHERE ((n.beat_at < $1 AND n.beat_at >= $2) OR n.id = $3) AND s.node = n.id GROUP BY s.user_id ORDER BY s.user_id
 		ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen WHERE presence.status <> 'invisible' AND presence.last_seen < excluded.last_seen`)
 
 	// The viewer's rooms, and in each the user's row by its key. It is no EXISTS, because PostgreSQL may carry one out for all the members of all rooms at once.
-	selectVisible = sql(`SELECT p.a, p.b, COALESCE(s.status, 'online'), COALESCE(s.last_seen, 0) FROM {pairs $1} p LEFT JOIN presence s ON s.user_id = p.b
+	selectVisible = database.SQL(`SELECT p.a, p.b, COALESCE(s.status, 'online'), COALESCE(s.last_seen, 0) FROM {pairs $1} p LEFT JOIN presence s ON s.user_id = p.b
 		WHERE p.a = p.b OR (SELECT 1 FROM members m CROSS JOIN members o CROSS JOIN rooms r
 			WHERE m.user_id = p.a AND m.state = ` + isMember + ` AND o.room = m.room AND o.user_id = p.b AND o.state = ` + isMember + `
 				AND r.id = m.room AND r.deleted = 0 AND r.kind IN ('direct', 'group') LIMIT 1) = 1`)
-	selectInvisible   = sql(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible'`)
-	selectInvisibleOf = sql(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible' AND s.user_id IN {list $1}`)
+	selectInvisible   = database.SQL(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible'`)
+	selectInvisibleOf = database.SQL(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible' AND s.user_id IN {list $1}`)
 )
 
 // keptPresence is the part of the store that presence stands on.
@@ -65,12 +66,12 @@ func (k *keptPresence) SetStatus(ctx context.Context, user string, status protoc
 func (k *keptPresence) setStatuses(ctx context.Context, changes []statusChange) error {
 	changes = slices.Clone(changes)
 	slices.SortStableFunc(changes, func(a, b statusChange) int { return strings.Compare(a.user, b.user) })
-	return k.write(ctx, func(t tx) error {
-		var b batch
+	return k.write(ctx, func(t database.Tx) error {
+		var b database.Batch
 		for _, c := range changes {
-			b.exec(upsertStatus, c.user, c.status, c.at)
+			b.Exec(upsertStatus, c.user, c.status, c.at)
 		}
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 }
 
@@ -83,8 +84,8 @@ func (k *keptPresence) Seen(ctx context.Context, last map[string]protocol.Time) 
 	for _, user := range slices.Sorted(maps.Keys(last)) {
 		rows = append(rows, [2]any{user, int64(last[user])})
 	}
-	return k.write(ctx, func(t tx) error {
-		_, err := t.exec(ctx, upsertSeen, jsonList(rows))
+	return k.write(ctx, func(t database.Tx) error {
+		_, err := t.Exec(ctx, upsertSeen, database.JSONList(rows))
 		return err
 	})
 }
@@ -97,15 +98,15 @@ func (k *keptPresence) Lost(ctx context.Context, node string) error {
 	before := protocol.At(k.now().Add(-liveFor))
 	since := protocol.At(before.Go().Add(-lostFor))
 	switch {
-	case node == "" && k.engine.dialect() == sqlite:
+	case node == "" && k.engine.Dialect() == database.SQLite:
 		return nil
-	case node != "" && k.engine.dialect() == sqlite:
+	case node != "" && k.engine.Dialect() == database.SQLite:
 		before, since = math.MaxInt64, 0
 	case node != "":
 		since = 0
 	}
-	return k.write(ctx, func(t tx) error {
-		_, err := t.exec(ctx, upsertLost, before, since, node)
+	return k.write(ctx, func(t database.Tx) error {
+		_, err := t.Exec(ctx, upsertLost, before, since, node)
 		return err
 	})
 }
@@ -117,8 +118,8 @@ func (k *keptPresence) Visible(ctx context.Context, pairs []presence.Pair) (map[
 		asked[i] = [2]string{p.Viewer, p.User}
 	}
 	visible := make(map[presence.Pair]presence.Kept, len(pairs))
-	err := k.read(ctx, func(t tx) error {
-		return t.query(ctx, selectVisible, []any{jsonList(asked)}, func(scan scan) error {
+	err := k.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, selectVisible, []any{database.JSONList(asked)}, func(scan database.Scan) error {
 			var p presence.Pair
 			var k presence.Kept
 			err := scan(&p.Viewer, &p.User, &k.Status, &k.LastSeen)
@@ -133,9 +134,9 @@ func (k *keptPresence) Visible(ctx context.Context, pairs []presence.Pair) (map[
 func (k *keptPresence) Invisible(ctx context.Context, users []string) ([]string, error) {
 	q, args := selectInvisible, []any(nil)
 	if users != nil {
-		q, args = selectInvisibleOf, []any{jsonList(users)}
+		q, args = selectInvisibleOf, []any{database.JSONList(users)}
 	}
 	var found []string
-	err := k.read(ctx, func(t tx) error { return t.query(ctx, q, args, collect(&found, scanString)) })
+	err := k.read(ctx, func(t database.Tx) error { return t.Query(ctx, q, args, collect(&found, scanString)) })
 	return found, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/retention"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -26,40 +27,40 @@ const (
 )
 
 var (
-	selectDue = text{
-		sqlite:   sql(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT)`)[sqlite],
-		postgres: sql(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT) FOR NO KEY UPDATE SKIP LOCKED`)[postgres],
+	selectDue = database.Text{
+		database.SQLite:   database.SQL(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT)`)[database.SQLite],
+		database.Postgres: database.SQL(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT) FOR NO KEY UPDATE SKIP LOCKED`)[database.Postgres],
 	}
-	countDue = sql(`SELECT count(*) FROM rooms WHERE due <> 0 AND due <= $1`)
-	claimDue = sql(`UPDATE rooms SET due = $1 WHERE id IN {list $2}`)
+	countDue = database.SQL(`SELECT count(*) FROM rooms WHERE due <> 0 AND due <= $1`)
+	claimDue = database.SQL(`UPDATE rooms SET due = $1 WHERE id IN {list $2}`)
 
-	selectAging   = sql(`SELECT ` + roomCols + `, ` + headCols + `, h.applied FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id = $1`)
-	selectExpired = sql(`SELECT e.seq, e.at, e.name, CASE WHEN e.name = 'message.created' THEN e.data ELSE '' END FROM events e
+	selectAging   = database.SQL(`SELECT ` + roomCols + `, ` + headCols + `, h.applied FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id = $1`)
+	selectExpired = database.SQL(`SELECT e.seq, e.at, e.name, CASE WHEN e.name = 'message.created' THEN e.data ELSE '' END FROM events e
 		WHERE e.room = $1 AND e.seq >= $2 AND e.seq <= $3 ORDER BY e.seq LIMIT CAST($4 AS BIGINT)`)
 
 	// Of a pruned event its text is not kept: what was added by member.add is needed for the answer.
-	keepIDs = sql(`INSERT INTO kept_ids (room, user_id, client_id, seq, n, at, name, hash, data)
+	keepIDs = database.SQL(`INSERT INTO kept_ids (room, user_id, client_id, seq, n, at, name, hash, data)
 		SELECT e.room, e.user_id, e.client_id, e.seq, e.n, e.at, e.name, e.hash, CASE WHEN e.name = 'member.joined' THEN e.data ELSE '' END
 		FROM events e WHERE e.room = $1 AND e.seq >= $2 AND e.seq <= $3 AND e.client_id <> '' AND e.at > $4`)
-	pruneReactions = sql(`DELETE FROM reactions WHERE room = $1 AND target >= $2 AND target <= $3`)
-	pruneMessages  = sql(`DELETE FROM messages WHERE room = $1 AND seq >= $2 AND seq <= $3`)
-	pruneEvents    = sql(`DELETE FROM events WHERE room = $1 AND seq >= $2 AND seq <= $3`)
-	moveFirst      = sql(`UPDATE rooms SET first = $2 WHERE id = $1`)
-	touchHead      = sql(`UPDATE room_heads SET changed = {changed} WHERE room = $1`)
-	setDue         = sql(`UPDATE rooms SET due = $2 WHERE id = $1`)
+	pruneReactions = database.SQL(`DELETE FROM reactions WHERE room = $1 AND target >= $2 AND target <= $3`)
+	pruneMessages  = database.SQL(`DELETE FROM messages WHERE room = $1 AND seq >= $2 AND seq <= $3`)
+	pruneEvents    = database.SQL(`DELETE FROM events WHERE room = $1 AND seq >= $2 AND seq <= $3`)
+	moveFirst      = database.SQL(`UPDATE rooms SET first = $2 WHERE id = $1`)
+	touchHead      = database.SQL(`UPDATE room_heads SET changed = {changed} WHERE room = $1`)
+	setDue         = database.SQL(`UPDATE rooms SET due = $2 WHERE id = $1`)
 
 	// A deleted room: that it was, whose it was and where its log ended is kept for good.
-	blankRoom    = sql(`UPDATE rooms SET name = '', folded = '', topic = '', avatar = '', data = '' WHERE id = $1`)
-	pruneMembers = sql(`DELETE FROM members WHERE room = $1 AND user_id IN (SELECT m.user_id FROM members m WHERE m.room = $1 LIMIT CAST($2 AS BIGINT))`)
+	blankRoom    = database.SQL(`UPDATE rooms SET name = '', folded = '', topic = '', avatar = '', data = '' WHERE id = $1`)
+	pruneMembers = database.SQL(`DELETE FROM members WHERE room = $1 AND user_id IN (SELECT m.user_id FROM members m WHERE m.room = $1 LIMIT CAST($2 AS BIGINT))`)
 
 	forgetIDs     = newForgetting(`kept_ids`, `room, user_id, client_id`, `at < $1`)
 	forgetMembers = newForgetting(`members`, `room, user_id`, `gone_at <> 0 AND gone_at < $1 AND sent_at < $3 AND muted_until < $4`)
 )
 
 // newForgetting makes a statement that deletes some rows. Two nodes that forget at the same time do not wait for each other.
-func newForgetting(table, key, where string) text {
+func newForgetting(table, key, where string) database.Text {
 	q := `DELETE FROM ` + table + ` WHERE (` + key + `) IN (SELECT ` + key + ` FROM ` + table + ` WHERE ` + where + ` LIMIT CAST($2 AS BIGINT)`
-	return text{sqlite: q + `)`, postgres: q + ` FOR UPDATE SKIP LOCKED)`}
+	return database.Text{database.SQLite: q + `)`, database.Postgres: q + ` FOR UPDATE SKIP LOCKED)`}
 }
 
 // dueAt is when the sweep shall look at a room that the log has made or changed.
@@ -91,15 +92,15 @@ type pruner struct{ *db }
 // Claim implements retention.Source.
 func (s *pruner) Claim(ctx context.Context, limit int) (rooms []string, due int, err error) {
 	now := protocol.At(s.now())
-	err = s.write(ctx, func(t tx) error {
+	err = s.write(ctx, func(t database.Tx) error {
 		rooms = nil
-		var b batch
-		b.query(countDue, func(scan scan) error { return scan(&due) }, now)
-		b.query(selectDue, collect(&rooms, scanString), now, limit)
-		if err := t.batch(ctx, &b); err != nil || len(rooms) == 0 {
+		var b database.Batch
+		b.Query(countDue, func(scan database.Scan) error { return scan(&due) }, now)
+		b.Query(selectDue, collect(&rooms, scanString), now, limit)
+		if err := t.Batch(ctx, &b); err != nil || len(rooms) == 0 {
 			return err
 		}
-		_, err := t.exec(ctx, claimDue, later(now, claimFor), jsonList(rooms))
+		_, err := t.Exec(ctx, claimDue, later(now, claimFor), database.JSONList(rooms))
 		return err
 	})
 	return rooms, due, err
@@ -112,9 +113,9 @@ type aging struct {
 	applied protocol.Seq
 }
 
-func readAging(ctx context.Context, t tx, room string) (*aging, error) {
+func readAging(ctx context.Context, t database.Tx, room string) (*aging, error) {
 	var a aging
-	err := t.query(ctx, selectAging, []any{room}, func(scan scan) (err error) {
+	err := t.Query(ctx, selectAging, []any{room}, func(scan database.Scan) (err error) {
 		a.room, err = scanRoom(scan, append(headDest(&a.head), &a.applied)...)
 		return err
 	})
@@ -173,14 +174,14 @@ func (s *pruner) Prune(ctx context.Context, room string) (retention.Batch, error
 
 func (s *pruner) plan(ctx context.Context, room string) (*pruning, error) {
 	p := &pruning{now: protocol.At(s.now())}
-	return p, s.read(ctx, func(t tx) error { return p.read(ctx, t, room) })
+	return p, s.read(ctx, func(t database.Tx) error { return p.read(ctx, t, room) })
 }
 
 func (s *pruner) carryOut(ctx context.Context, p *pruning) (batch retention.Batch, err error) {
 	room := p.room.ID
-	err = s.write(ctx, func(t tx) error {
+	err = s.write(ctx, func(t database.Tx) error {
 		batch = retention.Batch{More: true}
-		if err := s.engine.heads(ctx, t, waiting, []string{room}, func(scan) error { return nil }); err != nil {
+		if err := s.engine.Heads(ctx, t, database.Waiting, []string{room}, func(database.Scan) error { return nil }); err != nil {
 			return err
 		}
 		if now, err := readAging(ctx, t, room); err != nil || !now.same(p.aging) {
@@ -195,7 +196,7 @@ func (s *pruner) carryOut(ctx context.Context, p *pruning) (batch retention.Batc
 			return err
 		}
 		batch.More = p.full || left
-		_, err = t.exec(ctx, setDue, room, p.due(left))
+		_, err = t.Exec(ctx, setDue, room, p.due(left))
 		return err
 	})
 	if err != nil {
@@ -205,12 +206,12 @@ func (s *pruner) carryOut(ctx context.Context, p *pruning) (batch retention.Batc
 }
 
 // read finds the events that go: from the first one on, up to one that stays.
-func (p *pruning) read(ctx context.Context, t tx, room string) (err error) {
+func (p *pruning) read(ctx context.Context, t database.Tx, room string) (err error) {
 	if p.aging, err = readAging(ctx, t, room); err != nil {
 		return err
 	}
 	until, most := p.until(p.now)
-	err = t.query(ctx, selectExpired, []any{room, p.room.First, most, maxPruned}, func(scan scan) error {
+	err = t.Query(ctx, selectExpired, []any{room, p.room.First, most, maxPruned}, func(scan database.Scan) error {
 		var e expired
 		var name protocol.Name
 		var data string
@@ -238,14 +239,14 @@ func (p *pruning) read(ctx context.Context, t tx, room string) (err error) {
 }
 
 // prune takes the expired events away, with what was made of them.
-func (s *pruner) prune(ctx context.Context, t tx, p *pruning) error {
-	var b batch
+func (s *pruner) prune(ctx context.Context, t database.Tx, p *pruning) error {
+	var b database.Batch
 	room := p.room.ID
 	if p.room.Deleted && p.now >= later(p.head.At, emptiedAfter) {
-		b.exec(blankRoom, room)
+		b.Exec(blankRoom, room)
 	}
 	if len(p.expired) == 0 {
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	}
 	from, upTo := p.expired[0].seq, p.expired[len(p.expired)-1].seq
 	for _, e := range p.expired {
@@ -256,28 +257,28 @@ func (s *pruner) prune(ctx context.Context, t tx, p *pruning) error {
 			return err
 		}
 		if len(e.mentions) > 0 {
-			b.exec(dropMentions, room, e.seq, jsonList(e.mentions))
+			b.Exec(dropMentions, room, e.seq, database.JSONList(e.mentions))
 		}
 	}
 	if !p.room.Deleted {
 		if !seededForgetting {
-			b.exec(keepIDs, room, from, upTo, later(p.now, -rememberFor))
+			b.Exec(keepIDs, room, from, upTo, later(p.now, -rememberFor))
 		}
-		b.exec(touchHead, room) // first is part of the room's entry in everybody's list
+		b.Exec(touchHead, room) // first is part of the room's entry in everybody's list
 	}
-	b.exec(pruneReactions, room, from, upTo)
-	b.exec(pruneMessages, room, from, upTo)
-	b.exec(pruneEvents, room, from, upTo)
-	b.exec(moveFirst, room, upTo+1)
-	return t.batch(ctx, &b)
+	b.Exec(pruneReactions, room, from, upTo)
+	b.Exec(pruneMessages, room, from, upTo)
+	b.Exec(pruneEvents, room, from, upTo)
+	b.Exec(moveFirst, room, upTo+1)
+	return t.Batch(ctx, &b)
 }
 
 // pruneMembers takes away some member rows of a room that was deleted so long ago that no list tells of it any more; left tells whether there may be others.
-func (p *pruning) pruneMembers(ctx context.Context, t tx) (left bool, err error) {
+func (p *pruning) pruneMembers(ctx context.Context, t database.Tx) (left bool, err error) {
 	if !p.room.Deleted || p.now < later(p.head.At, rememberFor) {
 		return false, nil
 	}
-	n, err := t.exec(ctx, pruneMembers, p.room.ID, maxPruned)
+	n, err := t.Exec(ctx, pruneMembers, p.room.ID, maxPruned)
 	return n == maxPruned, err
 }
 
@@ -307,12 +308,12 @@ func (p *pruning) due(left bool) protocol.Time {
 // Forget implements retention.Source.
 func (s *pruner) Forget(ctx context.Context) (rows int, err error) {
 	now := protocol.At(s.now())
-	err = s.write(ctx, func(t tx) error {
-		ids, err := t.exec(ctx, forgetIDs, later(now, -rememberFor), maxPruned)
+	err = s.write(ctx, func(t database.Tx) error {
+		ids, err := t.Exec(ctx, forgetIDs, later(now, -rememberFor), maxPruned)
 		if err != nil {
 			return err
 		}
-		members, err := t.exec(ctx, forgetMembers, later(now, -rememberFor), maxPruned, later(now, -slowestMode), now)
+		members, err := t.Exec(ctx, forgetMembers, later(now, -rememberFor), maxPruned, later(now, -slowestMode), now)
 		rows = int(ids + members)
 		return err
 	})

@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/parley-im/parley/internal/relay"
+	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/words"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -20,18 +22,18 @@ var _ relay.Source = (*Store)(nil)
 const maxApplied = 128 << 10
 
 var (
-	selectBehind = sql(`SELECT h.room, h.applied, h.seq, COALESCE(e.at, h.at) FROM room_heads h LEFT JOIN events e ON e.room = h.room AND e.seq = h.applied + 1
+	selectBehind = database.SQL(`SELECT h.room, h.applied, h.seq, COALESCE(e.at, h.at) FROM room_heads h LEFT JOIN events e ON e.room = h.room AND e.seq = h.applied + 1
 		WHERE h.applied < h.seq AND h.room > $1 AND substr(h.room, 3, 1) IN {list $2} ORDER BY h.room LIMIT CAST($3 AS BIGINT)`)
 	// selectChanges are the messages that the events made or changed, with the content that they have now; a deleted one has none.
-	selectChanges = sql(`SELECT c.seq, e.seq, e.at, COALESCE(NULLIF(o.content, ''), e.data)
+	selectChanges = database.SQL(`SELECT c.seq, e.seq, e.at, COALESCE(NULLIF(o.content, ''), e.data)
 		FROM events c CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 		WHERE c.room = $1 AND c.seq > $2 AND c.seq <= $3 AND c.name IN ('message.created', 'message.edited', 'message.deleted')
 			AND e.room = c.room AND e.seq = CASE WHEN c.name = 'message.created' THEN c.seq ELSE c.target END ORDER BY c.seq`)
-	moveMark     = sql(`UPDATE room_heads SET applied = $3 WHERE room = $1 AND applied = $2`)
-	selectFirsts = sql(`SELECT r.id, r.first FROM rooms r WHERE r.id IN {list $1}`)
+	moveMark     = database.SQL(`UPDATE room_heads SET applied = $3 WHERE room = $1 AND applied = $2`)
+	selectFirsts = database.SQL(`SELECT r.id, r.first FROM rooms r WHERE r.id IN {list $1}`)
 
-	countNodes = sql(`SELECT count(*) FROM nodes WHERE beat_at >= $1 AND id <> $2`)
-	takeLeases = text{postgres: `UPDATE relay_leases SET node = $1, until = $3 WHERE slots = ANY (ARRAY(
+	countNodes = database.SQL(`SELECT count(*) FROM nodes WHERE beat_at >= $1 AND id <> $2`)
+	takeLeases = database.Text{database.Postgres: `UPDATE relay_leases SET node = $1, until = $3 WHERE slots = ANY (ARRAY(
 		SELECT l.slots FROM relay_leases l WHERE l.node = $1 OR l.until <= $2 ORDER BY CASE WHEN l.node = $1 THEN 0 ELSE 1 END, l.slots
 		LIMIT $4 FOR UPDATE SKIP LOCKED)) RETURNING slots`}
 )
@@ -41,11 +43,11 @@ const slots = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // Lease implements relay.Source. A SQLite store has one node, whose share is all.
 func (s *Store) Lease(ctx context.Context, node string, ttl time.Duration) (relay.Share, error) {
-	if s.engine.dialect() == sqlite {
+	if s.engine.Dialect() == database.SQLite {
 		return strings.Split(slots, ""), nil
 	}
 	share := relay.Share{}
-	err := s.write(ctx, func(t tx) error {
+	err := s.write(ctx, func(t database.Tx) error {
 		share = share[:0]
 		var others int
 		now := s.now()
@@ -53,7 +55,7 @@ func (s *Store) Lease(ctx context.Context, node string, ttl time.Duration) (rela
 			return err
 		}
 		most := (len(slots) + others) / (1 + others) // rounded up
-		return t.query(ctx, takeLeases, []any{node, protocol.At(now), protocol.At(now.Add(ttl)), most}, collect((*[]string)(&share), scanString))
+		return t.Query(ctx, takeLeases, []any{node, protocol.At(now), protocol.At(now.Add(ttl)), most}, collect((*[]string)(&share), scanString))
 	})
 	return share, err
 }
@@ -61,8 +63,8 @@ func (s *Store) Lease(ctx context.Context, node string, ttl time.Duration) (rela
 // Behind implements relay.Source.
 func (s *Store) Behind(ctx context.Context, share relay.Share, after string, limit int) ([]relay.Backlog, error) {
 	var rooms []relay.Backlog
-	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, selectBehind, []any{after, jsonList(share), limit}, collect(&rooms, func(scan scan, _ ...any) (b relay.Backlog, err error) {
+	err := s.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, selectBehind, []any{after, database.JSONList(share), limit}, collect(&rooms, func(scan database.Scan, _ ...any) (b relay.Backlog, err error) {
 			err = scan(&b.Room, &b.Mark, &b.Head, &b.Since)
 			return b, err
 		}))
@@ -87,12 +89,12 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 }
 
 func (s *Store) applyPrepared(ctx context.Context, spans []relay.Span, documents []document) error {
-	return s.write(ctx, func(t tx) error {
+	return s.write(ctx, func(t database.Tx) error {
 		if err := s.index(ctx, t, documents); err != nil {
 			return err
 		}
 		for _, span := range spans {
-			if n, err := t.exec(ctx, moveMark, span.Room, span.After, span.UpTo); err != nil {
+			if n, err := t.Exec(ctx, moveMark, span.Room, span.After, span.UpTo); err != nil {
 				return err
 			} else if n == 0 {
 				return relay.ErrOvertaken
@@ -104,13 +106,13 @@ func (s *Store) applyPrepared(ctx context.Context, spans []relay.Span, documents
 
 // stillKept refuses what was read of messages that were pruned since, so that no word of them gets back into the index. The heads of the rooms are locked by
 // now: what is to be pruned next will find the words.
-func stillKept(ctx context.Context, t tx, spans []relay.Span, documents []document) error {
+func stillKept(ctx context.Context, t database.Tx, spans []relay.Span, documents []document) error {
 	rooms := make([]string, len(spans))
 	for i, span := range spans {
 		rooms[i] = span.Room
 	}
 	firsts := make(map[string]protocol.Seq, len(spans))
-	err := t.query(ctx, selectFirsts, []any{jsonList(rooms)}, func(scan scan) error {
+	err := t.Query(ctx, selectFirsts, []any{database.JSONList(rooms)}, func(scan database.Scan) error {
 		var room string
 		var first protocol.Seq
 		err := scan(&room, &first)
@@ -141,10 +143,10 @@ type change struct {
 func (s *Store) prepare(ctx context.Context, spans []relay.Span) ([]relay.Span, []document, error) {
 	spans = slices.SortedFunc(slices.Values(spans), func(a, b relay.Span) int { return cmp.Compare(a.Room, b.Room) })
 	var changes []change
-	err := s.read(ctx, func(t tx) error {
-		var b batch
+	err := s.read(ctx, func(t database.Tx) error {
+		var b database.Batch
 		for _, span := range spans {
-			b.query(selectChanges, collect(&changes, func(scan scan, _ ...any) (change, error) {
+			b.Query(selectChanges, collect(&changes, func(scan database.Scan, _ ...any) (change, error) {
 				c := change{room: span.Room}
 				var content string
 				if err := scan(&c.event, &c.message, &c.at, &content); err != nil {
@@ -160,7 +162,7 @@ func (s *Store) prepare(ctx context.Context, spans []relay.Span) ([]relay.Span, 
 				return c, nil
 			}), span.Room, span.After, span.UpTo)
 		}
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -193,7 +195,7 @@ func documentsOf(changes []change) []document {
 		at := roomSeq{c.room, c.message}
 		if !seen[at] {
 			documents = append(documents, document{
-				at: c.at, room: c.room, seq: c.message, words: indexed(c.room, wordsOf(c.text)), fresh: c.event == c.message,
+				at: c.at, room: c.room, seq: c.message, words: words.Indexed(c.room, words.Of(c.text)), fresh: c.event == c.message,
 			})
 		}
 		seen[at] = true

@@ -5,9 +5,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/text/cases"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -21,7 +21,7 @@ const (
 )
 
 // scanRoom reads roomCols, and after them what rest wants.
-func scanRoom(scan scan, rest ...any) (*chat.Room, error) {
+func scanRoom(scan database.Scan, rest ...any) (*chat.Room, error) {
 	var (
 		r              chat.Room
 		data, settings string
@@ -44,7 +44,7 @@ func scanRoom(scan scan, rest ...any) (*chat.Room, error) {
 func headDest(h *chat.Head) []any { return []any{&h.Seq, &h.N, &h.Last, &h.At} }
 
 // scanMember reads memberCols, and after them what rest wants.
-func scanMember(scan scan, rest ...any) (*chat.Member, error) {
+func scanMember(scan database.Scan, rest ...any) (*chat.Member, error) {
 	var (
 		m                chat.Member
 		pinned, archived int64
@@ -61,7 +61,7 @@ func scanMember(scan scan, rest ...any) (*chat.Member, error) {
 }
 
 // scanEvent reads eventCols, and after them what rest wants. What the event does to memberships is taken from its data.
-func scanEvent(scan scan, rest ...any) (*chat.Event, error) {
+func scanEvent(scan database.Scan, rest ...any) (*chat.Event, error) {
 	var (
 		e    chat.Event
 		data string
@@ -150,9 +150,6 @@ func encode(v any) string {
 	}
 	return string(b)
 }
-
-// foldCase is text as it is compared where case makes no difference. It is stored, so that both engines fold alike.
-func foldCase(s string) string { return cases.Fold().String(s) }
 
 // flag is a bool as it is stored.
 func flag(b bool) int64 {

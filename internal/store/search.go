@@ -7,40 +7,42 @@ import (
 	"strconv"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/words"
 	"github.com/parley-im/parley/protocol"
 )
 
 var _ chat.Search = (*Store)(nil)
 
 var (
-	recentPlaces = sql(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0
+	recentPlaces = database.SQL(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0
 		ORDER BY h.at DESC, m.room DESC LIMIT CAST($2 AS BIGINT)`)
 
 	// findMessages reads candidates, newest first, below a place: on SQLite a rowid, on PostgreSQL a time, a room and a seq.
-	findMessages = text{
-		sqlite: sql(`SELECT ` + messageCols + `, search.rowid FROM search CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
-			WHERE search MATCH $1 AND search.rowid < $2 AND e.room = search.room AND e.seq = search.seq ORDER BY search.rowid DESC LIMIT CAST($3 AS BIGINT)`)[sqlite],
-		postgres: sql(`SELECT ` + messageCols + `, 0 FROM search s CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
+	findMessages = database.Text{
+		database.SQLite: database.SQL(`SELECT ` + messageCols + `, search.rowid FROM search CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
+			WHERE search MATCH $1 AND search.rowid < $2 AND e.room = search.room AND e.seq = search.seq ORDER BY search.rowid DESC LIMIT CAST($3 AS BIGINT)`)[database.SQLite],
+		database.Postgres: database.SQL(`SELECT ` + messageCols + `, 0 FROM search s CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 			WHERE s.words @@ $1::text::tsquery AND (s.at, s.room, s.seq) < ($2, $3, $4) AND e.room = s.room AND e.seq = s.seq
-			ORDER BY s.at DESC, s.room DESC, s.seq DESC LIMIT CAST($5 AS BIGINT)`)[postgres],
+			ORDER BY s.at DESC, s.room DESC, s.seq DESC LIMIT CAST($5 AS BIGINT)`)[database.Postgres],
 	}
 
 	// planAnew has PostgreSQL plan each search by its words: what is good for a rare one is bad for a common one.
-	planAnew = text{
-		sqlite:   `SELECT 1`,
-		postgres: `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`,
+	planAnew = database.Text{
+		database.SQLite:   `SELECT 1`,
+		database.Postgres: `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`,
 	}
 
 	// On SQLite a message has a row of its millisecond. It is found before it is deleted, since FTS5 begins a segment of its own with every statement that
 	// searches for what it deletes.
-	findRow   = text{sqlite: `SELECT rowid FROM search WHERE rowid >= $1 << 20 AND rowid < ($1 + 1) << 20 AND room = $2 AND seq = $3`}
-	deleteRow = text{sqlite: `DELETE FROM search WHERE rowid = $1`}
+	findRow   = database.Text{database.SQLite: `SELECT rowid FROM search WHERE rowid >= $1 << 20 AND rowid < ($1 + 1) << 20 AND room = $2 AND seq = $3`}
+	deleteRow = database.Text{database.SQLite: `DELETE FROM search WHERE rowid = $1`}
 
-	deleteIndexed = text{postgres: `DELETE FROM search WHERE at = $1 AND room = $2 AND seq = $3`}
-	insertIndexed = text{
-		sqlite: `INSERT INTO search (rowid, room, seq, words) VALUES (
+	deleteIndexed = database.Text{database.Postgres: `DELETE FROM search WHERE at = $1 AND room = $2 AND seq = $3`}
+	insertIndexed = database.Text{
+		database.SQLite: `INSERT INTO search (rowid, room, seq, words) VALUES (
 			(SELECT COALESCE(max(rowid) + 1, $1 << 20) FROM search WHERE rowid >= $1 << 20 AND rowid < ($1 + 1) << 20), $2, $3, $4)`,
-		postgres: `INSERT INTO search (at, room, seq, words) VALUES ($1, $2, $3, array_to_tsvector(string_to_array($4, ' ')))
+		database.Postgres: `INSERT INTO search (at, room, seq, words) VALUES ($1, $2, $3, array_to_tsvector(string_to_array($4, ' ')))
 			ON CONFLICT (at, room, seq) DO UPDATE SET words = excluded.words`, // another relay may be at it, too: one of the two is overtaken
 	}
 )
@@ -56,7 +58,7 @@ func (s *Store) Recent(ctx context.Context, user string, limit int) (places []ch
 
 // FindMessages implements chat.Search.
 func (s *Store) FindMessages(ctx context.Context, user string, q chat.SearchQuery) (*chat.SearchPage, error) {
-	f := &finder{user: user, want: parseQuery(q.Query), from: make(map[string]protocol.Seq, len(q.Rooms)), limit: q.Limit}
+	f := &finder{user: user, want: words.Parse(q.Query), from: make(map[string]protocol.Seq, len(q.Rooms)), limit: q.Limit}
 	if err := f.beginAt(q.Page); err != nil {
 		return nil, err
 	}
@@ -67,8 +69,8 @@ func (s *Store) FindMessages(ctx context.Context, user string, q chat.SearchQuer
 	for i, p := range q.Rooms {
 		rooms[i], f.from[p.Room] = p.Room, p.From
 	}
-	f.expression = f.want.expression(s.engine.dialect(), rooms)
-	err := s.read(ctx, func(t tx) error { return f.run(ctx, t, s.engine.dialect()) })
+	f.expression = f.want.Expression(s.engine.Dialect(), rooms)
+	err := s.read(ctx, func(t database.Tx) error { return f.run(ctx, t, s.engine.Dialect()) })
 	if err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ type found struct {
 // finder is one search.
 type finder struct {
 	user       string
-	want       wanted
+	want       words.Query
 	expression string
 	from       map[string]protocol.Seq // the rooms, and the first seq that may be seen of each
 	limit      int
@@ -134,8 +136,8 @@ func (f *finder) page(partial bool) *chat.SearchPage {
 
 // run looks at candidates until there are enough messages, or no more candidates. Most candidates are what is wanted: the others are those that were
 // changed a moment ago, have the words in another order, or are from before the user's time in the room.
-func (f *finder) run(ctx context.Context, t tx, d dialect) error {
-	if _, err := t.exec(ctx, planAnew); err != nil {
+func (f *finder) run(ctx context.Context, t database.Tx, d database.Dialect) error {
+	if _, err := t.Exec(ctx, planAnew); err != nil {
 		return err
 	}
 	for size := f.limit + 1; ; size = min(2*size, maxCandidates) {
@@ -156,9 +158,9 @@ func (f *finder) run(ctx context.Context, t tx, d dialect) error {
 				break
 			}
 		}
-		var b batch
+		var b database.Batch
 		queryReactions(&b, f.user, messages)
-		if err := t.batch(ctx, &b); err != nil {
+		if err := t.Batch(ctx, &b); err != nil {
 			return err
 		}
 		f.found, f.at, f.moved = append(f.found, fresh...), at, moved
@@ -170,17 +172,17 @@ func (f *finder) run(ctx context.Context, t tx, d dialect) error {
 
 func (f *finder) wants(c found) bool {
 	text := c.Message.Content.Text
-	return text != nil && c.Message.Seq >= f.from[c.Room] && f.want.in(wordsOf(*text))
+	return text != nil && c.Message.Seq >= f.from[c.Room] && f.want.In(words.Of(*text))
 }
 
 // candidates are the next messages that the index has.
-func (f *finder) candidates(ctx context.Context, t tx, d dialect, size int) ([]found, error) {
+func (f *finder) candidates(ctx context.Context, t database.Tx, d database.Dialect, size int) ([]found, error) {
 	args := []any{f.expression, f.at.row, size}
-	if d == postgres {
+	if d == database.Postgres {
 		args = []any{f.expression, f.at.Message.At, f.at.Room, f.at.Message.Seq, size}
 	}
 	var list []found
-	err := t.query(ctx, findMessages, args, func(scan scan) (err error) {
+	err := t.Query(ctx, findMessages, args, func(scan database.Scan) (err error) {
 		var c found
 		c.Room, c.Message, err = scanMessage(scan, &c.row)
 		list = append(list, c)
@@ -199,8 +201,8 @@ type document struct {
 }
 
 // index puts documents into the index, each in the place of what was there.
-func (s *Store) index(ctx context.Context, t tx, documents []document) error {
-	var b batch
+func (s *Store) index(ctx context.Context, t database.Tx, documents []document) error {
+	var b database.Batch
 	for _, d := range documents {
 		if !d.fresh {
 			if err := s.unindex(ctx, t, &b, d); err != nil {
@@ -208,22 +210,22 @@ func (s *Store) index(ctx context.Context, t tx, documents []document) error {
 			}
 		}
 		if d.words != "" {
-			b.exec(insertIndexed, d.at, d.room, d.seq, d.words)
+			b.Exec(insertIndexed, d.at, d.room, d.seq, d.words)
 		}
 	}
-	return t.batch(ctx, &b)
+	return t.Batch(ctx, &b)
 }
 
 // unindex adds what takes a document out of the index.
-func (d *db) unindex(ctx context.Context, t tx, b *batch, doc document) error {
-	if d.engine.dialect() == postgres {
-		b.exec(deleteIndexed, doc.at, doc.room, doc.seq)
+func (d *db) unindex(ctx context.Context, t database.Tx, b *database.Batch, doc document) error {
+	if d.engine.Dialect() == database.Postgres {
+		b.Exec(deleteIndexed, doc.at, doc.room, doc.seq)
 		return nil
 	}
 	var row int64
 	found, err := one(ctx, t, findRow, []any{doc.at, doc.room, doc.seq}, &row)
 	if found {
-		b.exec(deleteRow, row)
+		b.Exec(deleteRow, row)
 	}
 	return err
 }

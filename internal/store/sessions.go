@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -20,32 +21,32 @@ const (
 )
 
 var (
-	insertNode = sql(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`)
-	upsertNode = sql(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at`)
+	insertNode = database.SQL(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`)
+	upsertNode = database.SQL(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at`)
 
 	// lockUsers keeps other nodes from opening or revoking sessions of the same users meanwhile. SQLite's writer is alone.
-	lockUsers = text{postgres: sql(`SELECT u.id FROM users u WHERE u.id IN {list $1} ORDER BY u.id FOR NO KEY UPDATE`)[postgres]}
+	lockUsers = database.Text{database.Postgres: database.SQL(`SELECT u.id FROM users u WHERE u.id IN {list $1} ORDER BY u.id FOR NO KEY UPDATE`)[database.Postgres]}
 
-	selectRevocations = sql(`SELECT user_id, device, not_before FROM revocations ORDER BY user_id, device`)
-	revocationsOf     = sql(`SELECT user_id, device, not_before FROM revocations WHERE user_id IN {list $1}`)
-	upsertRevocation  = sql(`INSERT INTO revocations (user_id, device, not_before) VALUES ($1, $2, $3)
+	selectRevocations = database.SQL(`SELECT user_id, device, not_before FROM revocations ORDER BY user_id, device`)
+	revocationsOf     = database.SQL(`SELECT user_id, device, not_before FROM revocations WHERE user_id IN {list $1}`)
+	upsertRevocation  = database.SQL(`INSERT INTO revocations (user_id, device, not_before) VALUES ($1, $2, $3)
 		ON CONFLICT (user_id, device) DO UPDATE SET not_before = excluded.not_before WHERE revocations.not_before < excluded.not_before`)
 
-	sessionsOf = sql(`SELECT s.user_id, s.device, s.id, s.node, CASE WHEN n.beat_at >= $2 THEN 1 ELSE 0 END
+	sessionsOf = database.SQL(`SELECT s.user_id, s.device, s.id, s.node, CASE WHEN n.beat_at >= $2 THEN 1 ELSE 0 END
 		FROM sessions s LEFT JOIN nodes n ON n.id = s.node WHERE s.user_id IN {list $1}`)
-	liveSessions = sql(`SELECT ` + sessionCols + ` FROM sessions s JOIN nodes n ON n.id = s.node WHERE s.user_id = $1 AND n.beat_at >= $2
+	liveSessions = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s JOIN nodes n ON n.id = s.node WHERE s.user_id = $1 AND n.beat_at >= $2
 		ORDER BY s.created_at DESC, s.id DESC`)
-	allSessions   = sql(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
-	knownSessions = sql(`SELECT id FROM sessions WHERE id IN {list $1}`)
-	upsertSession = sql(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	allSessions   = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
+	knownSessions = database.SQL(`SELECT id FROM sessions WHERE id IN {list $1}`)
+	upsertSession = database.SQL(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (user_id, device) DO UPDATE SET id = excluded.id, client = excluded.client, node = excluded.node, created_at = excluded.created_at,
 			issued_at = excluded.issued_at`)
-	deleteSessions = sql(`DELETE FROM sessions WHERE id IN {list $1}`)
-	sweepSessions  = sql(`DELETE FROM sessions WHERE id IN (
+	deleteSessions = database.SQL(`DELETE FROM sessions WHERE id IN {list $1}`)
+	sweepSessions  = database.SQL(`DELETE FROM sessions WHERE id IN (
 		SELECT s.id FROM nodes n CROSS JOIN sessions s WHERE n.beat_at < $1 AND s.node = n.id LIMIT CAST($2 AS BIGINT))`)
-	sweepNodes = sql(`DELETE FROM nodes WHERE beat_at < $1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.node = nodes.id)`)
+	sweepNodes = database.SQL(`DELETE FROM nodes WHERE beat_at < $1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.node = nodes.id)`)
 
-	markAuth = sql(`UPDATE auth_mark SET changed = {changed}`)
+	markAuth = database.SQL(`UPDATE auth_mark SET changed = {changed}`)
 )
 
 const sessionCols = `s.id, s.user_id, s.device, s.client, s.node, s.created_at, s.issued_at`
@@ -75,14 +76,14 @@ func (a *accounts) stop() {
 }
 
 // scanSession reads sessionCols.
-func scanSession(scan scan, _ ...any) (auth.Session, error) {
+func scanSession(scan database.Scan, _ ...any) (auth.Session, error) {
 	var s auth.Session
 	err := scan(&s.ID, &s.User, &s.Device, &s.Client, &s.Node, &s.CreatedAt, &s.IssuedAt)
 	return s, err
 }
 
 // scanRevocation reads a revocation.
-func scanRevocation(scan scan, _ ...any) (auth.Revocation, error) {
+func scanRevocation(scan database.Scan, _ ...any) (auth.Revocation, error) {
 	var r auth.Revocation
 	err := scan(&r.User, &r.Device, &r.NotBefore)
 	return r, err
@@ -120,21 +121,21 @@ func (a *accounts) openSessions(ctx context.Context, openings []*opening) error 
 		users[o.session.User], nodes[o.session.Node] = true, true
 	}
 	ids := slices.Collect(maps.Keys(users))
-	return a.write(ctx, func(t tx) error {
+	return a.write(ctx, func(t database.Tx) error {
 		now := a.now()
 		sessions, revoked := map[device]held{}, map[device]int64{}
-		var b batch
-		b.exec(insertUsers, usersList(ids), protocol.At(now))
+		var b database.Batch
+		b.Exec(insertUsers, usersList(ids), protocol.At(now))
 		for _, node := range slices.Sorted(maps.Keys(nodes)) {
-			b.exec(insertNode, node, protocol.At(now))
+			b.Exec(insertNode, node, protocol.At(now))
 		}
 		a.lockUsers(&b, ids)
-		b.query(revocationsOf, func(scan scan) error {
+		b.Query(revocationsOf, func(scan database.Scan) error {
 			r, err := scanRevocation(scan)
 			revoked[device{r.User, r.Device}] = r.NotBefore
 			return err
-		}, jsonList(ids))
-		b.query(sessionsOf, func(scan scan) error {
+		}, database.JSONList(ids))
+		b.Query(sessionsOf, func(scan database.Scan) error {
 			var d device
 			var h held
 			var live int64
@@ -142,18 +143,18 @@ func (a *accounts) openSessions(ctx context.Context, openings []*opening) error 
 			h.live = live != 0
 			sessions[d] = h
 			return err
-		}, jsonList(ids), protocol.At(now.Add(-liveFor)))
-		if err := t.batch(ctx, &b); err != nil {
+		}, database.JSONList(ids), protocol.At(now.Add(-liveFor)))
+		if err := t.Batch(ctx, &b); err != nil {
 			return err
 		}
-		b = batch{}
+		b = database.Batch{}
 		admit(&b, openings, sessions, revoked)
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 }
 
 // admit decides about openings and writes those that are not refused.
-func admit(b *batch, openings []*opening, sessions map[device]held, revoked map[device]int64) {
+func admit(b *database.Batch, openings []*opening, sessions map[device]held, revoked map[device]int64) {
 	opened := map[device]*auth.Session{}
 	taken := false // from another node, which must hear of it
 	for _, o := range openings {
@@ -176,10 +177,10 @@ func admit(b *batch, openings []*opening, sessions map[device]held, revoked map[
 		opened[d] = n
 	}
 	for _, n := range opened {
-		b.exec(upsertSession, n.User, n.Device, n.ID, n.Client, n.Node, n.CreatedAt, n.IssuedAt)
+		b.Exec(upsertSession, n.User, n.Device, n.ID, n.Client, n.Node, n.CreatedAt, n.IssuedAt)
 	}
 	if taken {
-		b.exec(markAuth)
+		b.Exec(markAuth)
 	}
 }
 
@@ -205,9 +206,9 @@ func others(sessions map[device]held, d device) int {
 }
 
 // lockUsers adds the lock on the users, where the engine needs it.
-func (a *accounts) lockUsers(b *batch, users []string) {
-	if a.engine.dialect() == postgres {
-		b.exec(lockUsers, jsonList(users))
+func (a *accounts) lockUsers(b *database.Batch, users []string) {
+	if a.engine.Dialect() == database.Postgres {
+		b.Exec(lockUsers, database.JSONList(users))
 	}
 }
 
@@ -220,8 +221,8 @@ func (a *accounts) End(ctx context.Context, ids []string) error {
 }
 
 func (a *accounts) endSessions(ctx context.Context, ids [][]string) error {
-	return a.write(ctx, func(t tx) error {
-		_, err := t.exec(ctx, deleteSessions, jsonList(slices.Concat(ids...)))
+	return a.write(ctx, func(t database.Tx) error {
+		_, err := t.Exec(ctx, deleteSessions, database.JSONList(slices.Concat(ids...)))
 		return err
 	})
 }
@@ -229,8 +230,8 @@ func (a *accounts) endSessions(ctx context.Context, ids [][]string) error {
 // Sessions implements auth.Sessions.
 func (a *accounts) Sessions(ctx context.Context, user string) ([]auth.Session, error) {
 	var sessions []auth.Session
-	err := a.read(ctx, func(t tx) error {
-		return t.query(ctx, liveSessions, []any{user, protocol.At(a.now().Add(-liveFor))}, collect(&sessions, scanSession))
+	err := a.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, liveSessions, []any{user, protocol.At(a.now().Add(-liveFor))}, collect(&sessions, scanSession))
 	})
 	return sessions, err
 }
@@ -238,8 +239,8 @@ func (a *accounts) Sessions(ctx context.Context, user string) ([]auth.Session, e
 // Standing implements auth.Sessions.
 func (a *accounts) Standing(ctx context.Context, ids []string) (map[string]bool, error) {
 	known := make(map[string]bool, len(ids))
-	err := a.read(ctx, func(t tx) error {
-		return t.query(ctx, knownSessions, []any{jsonList(ids)}, func(scan scan) error {
+	err := a.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, knownSessions, []any{database.JSONList(ids)}, func(scan database.Scan) error {
 			id, err := scanString(scan)
 			known[id] = true
 			return err
@@ -251,13 +252,13 @@ func (a *accounts) Standing(ctx context.Context, ids []string) (map[string]bool,
 // Revoke implements auth.Sessions.
 func (a *accounts) Revoke(ctx context.Context, user, session, from string, notBefore int64) ([]auth.Session, error) {
 	var ended []auth.Session
-	err := a.write(ctx, func(t tx) error {
+	err := a.write(ctx, func(t database.Tx) error {
 		ended = nil
-		var b batch
-		b.exec(insertUsers, usersList([]string{user}), protocol.At(a.now())) // so that there is a row to lock
+		var b database.Batch
+		b.Exec(insertUsers, usersList([]string{user}), protocol.At(a.now())) // so that there is a row to lock
 		a.lockUsers(&b, []string{user})
-		b.query(allSessions, collect(&ended, scanSession), user)
-		if err := t.batch(ctx, &b); err != nil {
+		b.Query(allSessions, collect(&ended, scanSession), user)
+		if err := t.Batch(ctx, &b); err != nil {
 			return err
 		}
 		ended = slices.DeleteFunc(ended, func(other auth.Session) bool {
@@ -273,11 +274,11 @@ func (a *accounts) Revoke(ctx context.Context, user, session, from string, notBe
 		for i, e := range ended {
 			ids[i] = e.ID
 		}
-		b = batch{}
-		b.exec(deleteSessions, jsonList(ids))
-		b.exec(upsertRevocation, user, from, notBefore)
-		b.exec(markAuth)
-		return t.batch(ctx, &b)
+		b = database.Batch{}
+		b.Exec(deleteSessions, database.JSONList(ids))
+		b.Exec(upsertRevocation, user, from, notBefore)
+		b.Exec(markAuth)
+		return t.Batch(ctx, &b)
 	})
 	if err != nil {
 		return nil, err
@@ -288,19 +289,19 @@ func (a *accounts) Revoke(ctx context.Context, user, session, from string, notBe
 // Revocations implements auth.Sessions.
 func (a *accounts) Revocations(ctx context.Context) ([]auth.Revocation, error) {
 	var all []auth.Revocation
-	err := a.read(ctx, func(t tx) error { return t.query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
+	err := a.read(ctx, func(t database.Tx) error { return t.Query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
 	return all, err
 }
 
 // Beat implements auth.Sessions. It also removes, a part at a time, tickets that have expired and what nodes left behind that have been silent for an hour.
 func (a *accounts) Beat(ctx context.Context, node string) error {
 	now := a.now()
-	return a.write(ctx, func(t tx) error {
-		var b batch
-		b.exec(upsertNode, node, protocol.At(now))
-		b.exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)
-		b.exec(sweepNodes, protocol.At(now.Add(-keptFor)))
-		b.exec(sweepTickets, protocol.At(now), maxTicketsSwept)
-		return t.batch(ctx, &b)
+	return a.write(ctx, func(t database.Tx) error {
+		var b database.Batch
+		b.Exec(upsertNode, node, protocol.At(now))
+		b.Exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)
+		b.Exec(sweepNodes, protocol.At(now.Add(-keptFor)))
+		b.Exec(sweepTickets, protocol.At(now), maxTicketsSwept)
+		return t.Batch(ctx, &b)
 	})
 }

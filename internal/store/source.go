@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -16,7 +17,7 @@ var _ delivery.Source = (*Store)(nil)
 const placeCols = `r.id, r.kind, r.settings, r.first, r.members, r.deleted, h.seq, h.n`
 
 // scanPlace reads placeCols, and after them what rest wants.
-func scanPlace(scan scan, rest ...any) (*chat.Scene, error) {
+func scanPlace(scan database.Scan, rest ...any) (*chat.Scene, error) {
 	var (
 		r        chat.Room
 		h        chat.Head
@@ -47,9 +48,9 @@ func placeOf(sc *chat.Scene) chat.Place {
 }
 
 var (
-	selectFollowed = sql(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0 AND r.kind <> 'live'`)
-	selectNamed    = sql(`SELECT ` + placeCols + ` FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id IN {list $1}`)
-	selectSeqs     = sql(`SELECT h.room, h.seq FROM room_heads h WHERE h.room IN {list $1}`)
+	selectFollowed = database.SQL(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0 AND r.kind <> 'live'`)
+	selectNamed    = database.SQL(`SELECT ` + placeCols + ` FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id IN {list $1}`)
+	selectSeqs     = database.SQL(`SELECT h.room, h.seq FROM room_heads h WHERE h.room IN {list $1}`)
 )
 
 // Places implements delivery.Source.
@@ -59,18 +60,18 @@ func (s *Store) Places(ctx context.Context, user string, rooms []string) ([]chat
 	}
 	var scenes []*chat.Scene
 	own := map[string]*chat.Member{}
-	err := s.read(ctx, func(t tx) error {
-		list := jsonList(rooms)
-		var b batch
-		b.query(selectNamed, collect(&scenes, scanPlace), list)
-		b.query(selectOwnRows, func(scan scan) error {
+	err := s.read(ctx, func(t database.Tx) error {
+		list := database.JSONList(rooms)
+		var b database.Batch
+		b.Query(selectNamed, collect(&scenes, scanPlace), list)
+		b.Query(selectOwnRows, func(scan database.Scan) error {
 			m, err := scanMember(scan)
 			if err == nil {
 				own[m.Room] = m
 			}
 			return err
 		}, user, list)
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 	if err != nil {
 		return nil, err
@@ -86,10 +87,10 @@ func (s *Store) Places(ctx context.Context, user string, rooms []string) ([]chat
 }
 
 // places reads the places of a member with a statement of placeCols and joined_seq; args follow the user.
-func (s *Store) places(ctx context.Context, user string, q text, args ...any) ([]chat.Place, error) {
+func (s *Store) places(ctx context.Context, user string, q database.Text, args ...any) ([]chat.Place, error) {
 	var places []chat.Place
-	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, q, append([]any{user}, args...), collect(&places, func(scan scan, _ ...any) (chat.Place, error) {
+	err := s.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, q, append([]any{user}, args...), collect(&places, func(scan database.Scan, _ ...any) (chat.Place, error) {
 			me := chat.Member{State: chat.IsMember}
 			sc, err := scanPlace(scan, &me.JoinedSeq)
 			if err != nil {
@@ -105,8 +106,8 @@ func (s *Store) places(ctx context.Context, user string, q text, args ...any) ([
 // Heads implements delivery.Source.
 func (s *Store) Heads(ctx context.Context, rooms []string) (map[string]protocol.Seq, error) {
 	heads := make(map[string]protocol.Seq, len(rooms))
-	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, selectSeqs, []any{jsonList(rooms)}, func(scan scan) error {
+	err := s.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, selectSeqs, []any{database.JSONList(rooms)}, func(scan database.Scan) error {
 			var room string
 			var seq protocol.Seq
 			err := scan(&room, &seq)
@@ -119,7 +120,7 @@ func (s *Store) Heads(ctx context.Context, rooms []string) (map[string]protocol.
 
 // Events implements delivery.Source.
 func (s *Store) Events(ctx context.Context, room string, after protocol.Seq, limit int) (events []*chat.Event, err error) {
-	err = s.read(ctx, func(t tx) error {
+	err = s.read(ctx, func(t database.Tx) error {
 		events, err = readEvents(ctx, t, room, after, math.MaxInt64, limit)
 		return err
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/parley-im/parley/internal/store/database"
 )
 
 // Stats is what the log has done since the start, and what waits now.
@@ -33,11 +35,6 @@ type Transaction struct {
 	Took   time.Duration // until it was durable
 }
 
-// pooled is an engine that can tell how many of its connections are used now, and how many there may be.
-type pooled interface {
-	connections() (used, most int)
-}
-
 // counters are the parts of Stats that only grow.
 type counters struct {
 	transactions, events, cursors, failures, refused atomic.Uint64
@@ -52,21 +49,21 @@ func (s *Store) Stats() Stats {
 	}
 	for l, q := range c.lanes {
 		q.mu.Lock()
-		st.Lanes = append(st.Lanes, LaneStats{[...]string{fast: "fast", waiting: "waiting"}[l], len(q.items), q.bytes})
+		st.Lanes = append(st.Lanes, LaneStats{[...]string{database.Fast: "fast", database.Waiting: "waiting"}[l], len(q.items), q.bytes})
 		q.mu.Unlock()
 	}
-	if e, ok := s.engine.(pooled); ok {
-		st.Connections, st.ConnectionsMost = e.connections()
+	if e, ok := s.engine.(database.Pooled); ok {
+		st.Connections, st.ConnectionsMost = e.Connections()
 	}
 	return st
 }
 
-var selectOne = sql(`SELECT 1`)
+var selectOne = database.SQL(`SELECT 1`)
 
 // Ping asks whether the store answers.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.engine.read(ctx, func(t tx) error {
-		return t.query(ctx, selectOne, nil, func(scan scan) error {
+	return s.engine.Read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, selectOne, nil, func(scan database.Scan) error {
 			var one int64
 			return scan(&one)
 		})

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,8 +15,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
+
+//go:embed migrations
+var migrations embed.FS
 
 // Options say which store to open and how.
 type Options struct {
@@ -72,18 +77,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), checkpoints: newCheckpoints(d), pruner: pruner{d}, estate: estate{d}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
-		return nil, errors.Join(err, e.close())
+		return nil, errors.Join(err, e.Close())
 	}
 	return s, nil
 }
 
-func openEngine(ctx context.Context, o Options) (engine, error) {
+func openEngine(ctx context.Context, o Options) (database.Engine, error) {
 	if path, ok := o.sqlitePath(); ok {
-		return openSQLite(ctx, path, !o.Shared)
+		return database.OpenSQLite(path, !o.Shared)
 	}
 	switch scheme, _, _ := strings.Cut(o.URL, ":"); scheme {
 	case "postgres", "postgresql":
-		return openPostgres(ctx, o.URL)
+		return database.OpenPostgres(ctx, o.URL)
 	default:
 		return nil, fmt.Errorf("the store's URL begins with %q: it is sqlite:PATH or postgres://USER@HOST/DATABASE", scheme)
 	}
@@ -100,11 +105,11 @@ func (o Options) sqlitePath() (path string, ok bool) {
 
 func (s *Store) start(ctx context.Context, o Options) error {
 	if !o.Shared {
-		if err := s.engine.check(ctx); err != nil {
+		if err := s.engine.Check(ctx); err != nil {
 			return err
 		}
 	}
-	if n, err := migrate(ctx, s.engine); err != nil {
+	if n, err := database.Migrate(ctx, s.engine, migrations); err != nil {
 		return err
 	} else if n > 0 {
 		s.log.Info("store migrated", "steps", n)
@@ -119,8 +124,8 @@ func (s *Store) start(ctx context.Context, o Options) error {
 }
 
 var (
-	insertMeta = sql(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
-	selectMeta = sql(`SELECT name, value FROM meta`)
+	insertMeta = database.SQL(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
+	selectMeta = database.SQL(`SELECT name, value FROM meta`)
 )
 
 // identify reads the store's secret and epoch, and makes them when the store is new.
@@ -128,11 +133,11 @@ func (s *Store) identify(ctx context.Context) error {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails, by its contract
 	meta := map[string]string{}
-	err := s.engine.write(ctx, waiting, func(t tx) error {
-		var b batch
-		b.exec(insertMeta, "secret", hex.EncodeToString(secret[:]))
-		b.exec(insertMeta, "epoch", uuid.NewString())
-		b.query(selectMeta, func(scan scan) error {
+	err := s.engine.Write(ctx, database.Waiting, func(t database.Tx) error {
+		var b database.Batch
+		b.Exec(insertMeta, "secret", hex.EncodeToString(secret[:]))
+		b.Exec(insertMeta, "epoch", uuid.NewString())
+		b.Query(selectMeta, func(scan database.Scan) error {
 			var name, value string
 			if err := scan(&name, &value); err != nil {
 				return err
@@ -140,7 +145,7 @@ func (s *Store) identify(ctx context.Context) error {
 			meta[name] = value
 			return nil
 		})
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 	if err != nil {
 		return err
@@ -148,7 +153,7 @@ func (s *Store) identify(ctx context.Context) error {
 	if s.names.secret, err = hex.DecodeString(meta["secret"]); err != nil {
 		return fmt.Errorf("the store's secret is damaged: %w", err)
 	}
-	part, err := s.engine.identity(ctx)
+	part, err := s.engine.Identity(ctx)
 	if err != nil {
 		return fmt.Errorf("read the identity of the store: %w", err)
 	}
@@ -168,7 +173,7 @@ func (s *Store) Close() error {
 	s.saves.stop()
 	s.ensures.stop()
 	s.statuses.stop()
-	return s.engine.close()
+	return s.engine.Close()
 }
 
 // Migrate brings a store's schema up to date and tells how many steps were taken.
@@ -177,11 +182,11 @@ func Migrate(ctx context.Context, o Options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := e.check(ctx); err != nil {
-		return 0, errors.Join(err, e.close())
+	if err := e.Check(ctx); err != nil {
+		return 0, errors.Join(err, e.Close())
 	}
-	n, err := migrate(ctx, e)
-	return n, errors.Join(err, e.close())
+	n, err := database.Migrate(ctx, e, migrations)
+	return n, errors.Join(err, e.Close())
 }
 
 // unavailable is the answer when trying again may help.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -13,15 +14,15 @@ var _ auth.Tickets = (*Store)(nil)
 const maxTicketsSwept = 2 * maxGathered
 
 var (
-	insertTicket = sql(`INSERT INTO tickets (hash, user_id, role, issued_at, session_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+	insertTicket = database.SQL(`INSERT INTO tickets (hash, user_id, role, issued_at, session_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (hash) DO NOTHING`)
-	takeTicket = sql(`DELETE FROM tickets WHERE hash = $1 RETURNING user_id, role, issued_at, session_until, expires_at`)
+	takeTicket = database.SQL(`DELETE FROM tickets WHERE hash = $1 RETURNING user_id, role, issued_at, session_until, expires_at`)
 
 	// sweepTickets passes over what another node is sweeping.
-	sweepTickets = text{
-		sqlite: sql(`DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets WHERE expires_at <= $1 LIMIT CAST($2 AS BIGINT))`)[sqlite],
-		postgres: sql(`DELETE FROM tickets WHERE hash IN (
-			SELECT hash FROM tickets WHERE expires_at <= $1 LIMIT CAST($2 AS BIGINT) FOR UPDATE SKIP LOCKED)`)[postgres],
+	sweepTickets = database.Text{
+		database.SQLite: database.SQL(`DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets WHERE expires_at <= $1 LIMIT CAST($2 AS BIGINT))`)[database.SQLite],
+		database.Postgres: database.SQL(`DELETE FROM tickets WHERE hash IN (
+			SELECT hash FROM tickets WHERE expires_at <= $1 LIMIT CAST($2 AS BIGINT) FOR UPDATE SKIP LOCKED)`)[database.Postgres],
 	}
 )
 
@@ -37,13 +38,13 @@ func (a *accounts) AddTicket(ctx context.Context, ticket *auth.Ticket) error {
 }
 
 func (a *accounts) addTickets(ctx context.Context, tickets []*auth.Ticket) error {
-	return a.write(ctx, func(t tx) error {
-		var b batch
-		b.exec(sweepTickets, protocol.At(a.now()), maxTicketsSwept)
+	return a.write(ctx, func(t database.Tx) error {
+		var b database.Batch
+		b.Exec(sweepTickets, protocol.At(a.now()), maxTicketsSwept)
 		for _, n := range tickets {
-			b.exec(insertTicket, n.Hash[:], n.User, string(n.Role), n.IssuedAt, n.SessionUntil, n.ExpiresAt)
+			b.Exec(insertTicket, n.Hash[:], n.User, string(n.Role), n.IssuedAt, n.SessionUntil, n.ExpiresAt)
 		}
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 }
 
@@ -60,16 +61,16 @@ func (a *accounts) TakeTicket(ctx context.Context, hash [32]byte) (*auth.Ticket,
 }
 
 func (a *accounts) takeTickets(ctx context.Context, takings []*taking) error {
-	return a.write(ctx, func(t tx) error {
-		var b batch
+	return a.write(ctx, func(t database.Tx) error {
+		var b database.Batch
 		for _, k := range takings {
 			k.found = nil
-			b.query(takeTicket, func(scan scan) error {
+			b.Query(takeTicket, func(scan database.Scan) error {
 				n := &auth.Ticket{Hash: k.hash}
 				k.found = n
 				return scan(&n.User, &n.Role, &n.IssuedAt, &n.SessionUntil, &n.ExpiresAt)
 			}, k.hash[:])
 		}
-		return t.batch(ctx, &b)
+		return t.Batch(ctx, &b)
 	})
 }

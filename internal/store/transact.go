@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -26,14 +27,14 @@ var (
 
 // db is the database as everything but the log's own transactions uses it. It is for many goroutines.
 type db struct {
-	engine engine
+	engine database.Engine
 	now    func() time.Time
 	fatal  func(error) // see Options.Fatal
 }
 
 // read runs fn on one consistent snapshot.
-func (d *db) read(ctx context.Context, fn func(tx) error) error {
-	return d.told(ctx, d.engine.read(ctx, fn))
+func (d *db) read(ctx context.Context, fn func(database.Tx) error) error {
+	return d.told(ctx, d.engine.Read(ctx, fn))
 }
 
 // maxTries bounds how often a transaction is begun again after the database gave it up.
@@ -41,16 +42,16 @@ const maxTries = 3
 
 // write runs fn in one transaction, again when the database gave it up (a deadlock, a lost connection): fn must not mind. When a connection broke in the
 // middle of the commit the answer is `unavailable` and the transaction may have happened: callers send the same call again, which must do no harm.
-func (d *db) write(ctx context.Context, fn func(tx) error) error {
+func (d *db) write(ctx context.Context, fn func(database.Tx) error) error {
 	var err error
 	for try := 1; ; try++ {
-		err = d.engine.write(ctx, waiting, fn)
-		again := err != nil && d.engine.retryable(err) && !errors.Is(err, errCommitUnknown)
+		err = d.engine.Write(ctx, database.Waiting, fn)
+		again := err != nil && d.engine.Retryable(err) && !errors.Is(err, database.ErrCommitUnknown)
 		if !again || try == maxTries || ctx.Err() != nil {
 			break
 		}
 	}
-	if errors.Is(err, errBroken) {
+	if errors.Is(err, database.ErrBroken) {
 		d.fatal(err)
 	}
 	return d.told(ctx, err)
@@ -61,15 +62,15 @@ func (d *db) told(ctx context.Context, err error) error {
 	if _, decided := errors.AsType[*protocol.Error](err); err == nil || decided {
 		return err
 	}
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || d.engine.retryable(err) {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || d.engine.Retryable(err) {
 		return fmt.Errorf("%w: %w", unavailable(), err)
 	}
 	return err
 }
 
 // one runs a query whose single row, if there is one, is read into dest; found says whether there was.
-func one(ctx context.Context, t tx, q text, args []any, dest ...any) (found bool, err error) {
-	err = t.query(ctx, q, args, func(scan scan) error {
+func one(ctx context.Context, t database.Tx, q database.Text, args []any, dest ...any) (found bool, err error) {
+	err = t.Query(ctx, q, args, func(scan database.Scan) error {
 		found = true
 		return scan(dest...)
 	})
@@ -77,8 +78,8 @@ func one(ctx context.Context, t tx, q text, args []any, dest ...any) (found bool
 }
 
 // collect makes a row function that appends what read makes of each row.
-func collect[T any](to *[]T, read func(scan, ...any) (T, error)) func(scan) error {
-	return func(scan scan) error {
+func collect[T any](to *[]T, read func(database.Scan, ...any) (T, error)) func(database.Scan) error {
+	return func(scan database.Scan) error {
 		v, err := read(scan)
 		if err == nil {
 			*to = append(*to, v)

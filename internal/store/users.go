@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/words"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -16,15 +18,15 @@ const maxSameName = 1000
 const userCols = `u.id, u.name, u.avatar, u.data`
 
 var (
-	insertUsers = sql(`INSERT INTO users (id, created_at) SELECT p.a, CAST($2 AS BIGINT) FROM {pairs $1} p WHERE true
+	insertUsers = database.SQL(`INSERT INTO users (id, created_at) SELECT p.a, CAST($2 AS BIGINT) FROM {pairs $1} p WHERE true
 		ON CONFLICT (id) DO UPDATE SET erased_at = 0 WHERE users.erased_at <> 0`)
-	upsertUser = sql(`INSERT INTO users (id, name, folded, avatar, data, created_at)
+	upsertUser = database.SQL(`INSERT INTO users (id, name, folded, avatar, data, created_at)
 		VALUES ($1, COALESCE($2, ''), COALESCE($3, ''), COALESCE($4, ''), COALESCE($5, ''), $6)
 		ON CONFLICT (id) DO UPDATE SET name = COALESCE($2, users.name), folded = COALESCE($3, users.folded), avatar = COALESCE($4, users.avatar),
 			data = COALESCE($5, users.data), erased_at = 0
 		RETURNING id, name, avatar, data`)
-	selectUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN {list $1} AND u.erased_at = 0`)
-	searchUsers = sql(`SELECT ` + userCols + ` FROM users u WHERE u.id IN (
+	selectUsers = database.SQL(`SELECT ` + userCols + ` FROM users u WHERE u.id IN {list $1} AND u.erased_at = 0`)
+	searchUsers = database.SQL(`SELECT ` + userCols + ` FROM users u WHERE u.id IN (
 			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 AND erased_at = 0 ORDER BY lower(id), id LIMIT CAST($3 AS BIGINT)) a
 			UNION SELECT b.id FROM (SELECT id FROM users WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT CAST($3 AS BIGINT)) b
 		) ORDER BY u.id LIMIT CAST($4 AS BIGINT)`)
@@ -48,8 +50,8 @@ func (s *Store) Ensure(ctx context.Context, users ...string) error {
 }
 
 func (s *Store) ensureUsers(ctx context.Context, users [][]string) error {
-	return s.write(ctx, func(t tx) error {
-		_, err := t.exec(ctx, insertUsers, usersList(slices.Concat(users...)), protocol.At(s.now()))
+	return s.write(ctx, func(t database.Tx) error {
+		_, err := t.Exec(ctx, insertUsers, usersList(slices.Concat(users...)), protocol.At(s.now()))
 		return err
 	})
 }
@@ -61,7 +63,7 @@ func usersList(users []string) string {
 	for i, u := range users {
 		pairs[i][0] = u
 	}
-	return jsonList(pairs)
+	return database.JSONList(pairs)
 }
 
 // Update implements chat.Users. What changes nothing costs a read only.
@@ -87,12 +89,12 @@ func (s *Store) Update(ctx context.Context, user string, name, avatar *string, d
 	}
 	var folded *string
 	if name != nil {
-		f := foldCase(*name)
+		f := words.Fold(*name)
 		folded = &f
 	}
 	var u protocol.User
-	err = s.write(ctx, func(t tx) error {
-		return t.query(ctx, upsertUser, []any{user, name, folded, avatar, stored, protocol.At(s.now())}, func(scan scan) (err error) {
+	err = s.write(ctx, func(t database.Tx) error {
+		return t.Query(ctx, upsertUser, []any{user, name, folded, avatar, stored, protocol.At(s.now())}, func(scan database.Scan) (err error) {
 			u, err = scanUser(scan)
 			return err
 		})
@@ -103,8 +105,8 @@ func (s *Store) Update(ctx context.Context, user string, name, avatar *string, d
 // Get implements chat.Users.
 func (s *Store) Get(ctx context.Context, users []string) ([]protocol.User, error) {
 	var found []protocol.User
-	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, selectUsers, []any{jsonList(users)}, collect(&found, scanUser))
+	err := s.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, selectUsers, []any{database.JSONList(users)}, collect(&found, scanUser))
 	})
 	place := make(map[string]int, len(users))
 	for i, id := range users {
@@ -116,16 +118,16 @@ func (s *Store) Get(ctx context.Context, users []string) ([]protocol.User, error
 
 // Search implements chat.Users. Of very many users whose names begin alike it looks at the first ones.
 func (s *Store) Search(ctx context.Context, query string, limit int) ([]protocol.User, error) {
-	prefix := foldCase(query)
+	prefix := words.Fold(query)
 	var found []protocol.User
-	err := s.read(ctx, func(t tx) error {
-		return t.query(ctx, searchUsers, []any{prefix, prefix + "\U0010FFFF", maxSameName, limit}, collect(&found, scanUser))
+	err := s.read(ctx, func(t database.Tx) error {
+		return t.Query(ctx, searchUsers, []any{prefix, prefix + "\U0010FFFF", maxSameName, limit}, collect(&found, scanUser))
 	})
 	return found, err
 }
 
 // scanUser reads userCols.
-func scanUser(scan scan, _ ...any) (protocol.User, error) {
+func scanUser(scan database.Scan, _ ...any) (protocol.User, error) {
 	var u protocol.User
 	var data string
 	err := scan(&u.ID, &u.Name, &u.Avatar, &data)

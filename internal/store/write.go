@@ -6,25 +6,27 @@ import (
 	"slices"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/words"
 	"github.com/parley-im/parley/protocol"
 )
 
 // What a transaction of the log reads, in at most two round trips after the lock.
 var (
-	selectRooms     = sql(`SELECT ` + roomCols + ` FROM rooms r WHERE r.id IN {list $1}`)
-	selectFreeHeads = sql(`SELECT h.room, ` + headCols + ` FROM room_heads h WHERE h.room IN {list $1}`)
-	selectMembers   = sql(`SELECT ` + memberCols + ` FROM {pairs $1} p CROSS JOIN members m WHERE m.room = p.a AND m.user_id = p.b`)
-	selectExisting  = sql(`SELECT id FROM users WHERE id IN {list $1}`)
-	selectOwners    = sql(`SELECT count(*) FROM members WHERE room = $1 AND state = 1 AND role = 'owner'`)
-	selectReaction  = sql(`SELECT seq FROM reactions WHERE room = $1 AND target = $2 AND emoji = $3 AND user_id = $4`)
-	selectKnown     = sql(`SELECT e.room, e.user_id, e.client_id, e.seq, e.n, e.at, e.name, e.hash, e.data
+	selectRooms     = database.SQL(`SELECT ` + roomCols + ` FROM rooms r WHERE r.id IN {list $1}`)
+	selectFreeHeads = database.SQL(`SELECT h.room, ` + headCols + ` FROM room_heads h WHERE h.room IN {list $1}`)
+	selectMembers   = database.SQL(`SELECT ` + memberCols + ` FROM {pairs $1} p CROSS JOIN members m WHERE m.room = p.a AND m.user_id = p.b`)
+	selectExisting  = database.SQL(`SELECT id FROM users WHERE id IN {list $1}`)
+	selectOwners    = database.SQL(`SELECT count(*) FROM members WHERE room = $1 AND state = 1 AND role = 'owner'`)
+	selectReaction  = database.SQL(`SELECT seq FROM reactions WHERE room = $1 AND target = $2 AND emoji = $3 AND user_id = $4`)
+	selectKnown     = database.SQL(`SELECT e.room, e.user_id, e.client_id, e.seq, e.n, e.at, e.name, e.hash, e.data
 		FROM {triples $1} p CROSS JOIN events e WHERE e.room = p.a AND e.user_id = p.b AND e.client_id = p.c AND e.client_id <> ''
 		UNION ALL SELECT k.room, k.user_id, k.client_id, k.seq, k.n, k.at, k.name, k.hash, k.data
 		FROM {triples $1} p CROSS JOIN kept_ids k WHERE k.room = p.a AND k.user_id = p.b AND k.client_id = p.c`)
-	selectStored = sql(`SELECT ` + messageCols + ` FROM {places $1} p CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
+	selectStored = database.SQL(`SELECT ` + messageCols + ` FROM {places $1} p CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 		WHERE e.room = p.a AND e.seq = p.b AND e.name = 'message.created'`)
 	// selectNumbers are the message numbers at places: where the event is no longer kept, that before the first one that is.
-	selectNumbers = sql(`SELECT p.a, p.b, CASE WHEN e.seq > p.b AND e.name = 'message.created' THEN e.n - 1 ELSE e.n END
+	selectNumbers = database.SQL(`SELECT p.a, p.b, CASE WHEN e.seq > p.b AND e.name = 'message.created' THEN e.n - 1 ELSE e.n END
 		FROM {places $1} p CROSS JOIN events e
 		WHERE e.room = p.a AND e.seq = (SELECT min(x.seq) FROM events x WHERE x.room = p.a AND x.seq >= p.b)`)
 )
@@ -83,46 +85,46 @@ func (w *work) gather() *needs {
 }
 
 // read fills the states with everything that the items need.
-func (w *work) read(ctx context.Context, t tx) error {
+func (w *work) read(ctx context.Context, t database.Tx) error {
 	n := w.gather()
-	var b batch
-	b.query(selectRooms, func(scan scan) error {
+	var b database.Batch
+	b.Query(selectRooms, func(scan database.Scan) error {
 		r, err := scanRoom(scan)
 		if err == nil {
 			w.rooms[r.ID].Room = r
 		}
 		return err
-	}, jsonList(n.rooms))
+	}, database.JSONList(n.rooms))
 	if len(n.heads) > 0 {
-		b.query(selectFreeHeads, func(scan scan) error {
+		b.Query(selectFreeHeads, func(scan database.Scan) error {
 			room, h, err := scanHead(scan)
 			if err == nil {
 				w.rooms[room].Head = h
 			}
 			return err
-		}, jsonList(n.heads))
+		}, database.JSONList(n.heads))
 	}
 	if len(n.members) > 0 {
-		b.query(selectMembers, func(scan scan) error {
+		b.Query(selectMembers, func(scan database.Scan) error {
 			m, err := scanMember(scan)
 			if err == nil {
 				w.rooms[m.Room].Members[m.User] = m
 			}
 			return err
-		}, jsonList(n.members))
+		}, database.JSONList(n.members))
 	}
 	if len(n.known) > 0 {
-		b.query(selectKnown, w.readKnown, jsonList(n.known))
+		b.Query(selectKnown, w.readKnown, database.JSONList(n.known))
 	}
 	if len(n.exist) > 0 {
 		w.queryExisting(&b, n.exist)
 	}
 	for _, room := range n.owners {
-		b.query(selectOwners, func(scan scan) error { return scan(&w.rooms[room].Owners) }, room)
+		b.Query(selectOwners, func(scan database.Scan) error { return scan(&w.rooms[room].Owners) }, room)
 	}
 	for i, key := range n.reactions {
 		s := w.rooms[n.reactionRooms[i]]
-		b.query(selectReaction, func(scan scan) error {
+		b.Query(selectReaction, func(scan database.Scan) error {
 			var seq protocol.Seq
 			err := scan(&seq)
 			s.Reacted[key] = seq
@@ -135,14 +137,14 @@ func (w *work) read(ctx context.Context, t tx) error {
 	if len(n.numbers) > 0 {
 		w.queryNumbers(&b, n.numbers)
 	}
-	if err := t.batch(ctx, &b); err != nil {
+	if err := t.Batch(ctx, &b); err != nil {
 		return err
 	}
 	return w.readRoots(ctx, t)
 }
 
 // readRoots is the second round: the roots of the threads that were met.
-func (w *work) readRoots(ctx context.Context, t tx) error {
+func (w *work) readRoots(ctx context.Context, t database.Tx) error {
 	var roots [][2]any
 	for room, s := range w.rooms {
 		for _, m := range s.Messages {
@@ -154,12 +156,12 @@ func (w *work) readRoots(ctx context.Context, t tx) error {
 	if len(roots) == 0 {
 		return nil
 	}
-	var b batch
+	var b database.Batch
 	w.queryMessages(&b, roots)
-	return t.batch(ctx, &b)
+	return t.Batch(ctx, &b)
 }
 
-func (w *work) readKnown(scan scan) error {
+func (w *work) readKnown(scan database.Scan) error {
 	var room, data string
 	var key chat.ClientKey
 	var k chat.Known
@@ -173,36 +175,36 @@ func (w *work) readKnown(scan scan) error {
 	return nil
 }
 
-func (w *work) queryExisting(b *batch, users []string) {
-	b.query(selectExisting, func(scan scan) error {
+func (w *work) queryExisting(b *database.Batch, users []string) {
+	b.Query(selectExisting, func(scan database.Scan) error {
 		var id string
 		err := scan(&id)
 		for _, s := range w.rooms {
 			s.Users[id] = true
 		}
 		return err
-	}, jsonList(users))
+	}, database.JSONList(users))
 }
 
-func (w *work) queryMessages(b *batch, places [][2]any) {
-	b.query(selectStored, func(scan scan) error {
+func (w *work) queryMessages(b *database.Batch, places [][2]any) {
+	b.Query(selectStored, func(scan database.Scan) error {
 		room, m, err := scanMessage(scan)
 		if err == nil {
 			w.rooms[room].Messages[m.Seq] = m
 		}
 		return err
-	}, jsonList(places))
+	}, database.JSONList(places))
 }
 
-func (w *work) queryNumbers(b *batch, places [][2]any) {
-	b.query(selectNumbers, func(scan scan) error {
+func (w *work) queryNumbers(b *database.Batch, places [][2]any) {
+	b.Query(selectNumbers, func(scan database.Scan) error {
 		var room string
 		var seq protocol.Seq
 		var n uint64
 		err := scan(&room, &seq, &n)
 		w.numbers[roomSeq{room, seq}] = n
 		return err
-	}, jsonList(places))
+	}, database.JSONList(places))
 }
 
 // roomSeq is a place in a log.
@@ -221,35 +223,35 @@ func (w *work) numberAt(room string, seq protocol.Seq, head chat.Head) uint64 {
 }
 
 // scanHead reads a room's id and headCols.
-func scanHead(scan scan) (room string, h chat.Head, err error) {
+func scanHead(scan database.Scan) (room string, h chat.Head, err error) {
 	err = scan(append([]any{&room}, headDest(&h)...)...)
 	return room, h, err
 }
 
 // What a transaction of the log writes, in one round trip.
 var (
-	insertRoom = sql(`INSERT INTO rooms (id, kind, name, folded, topic, avatar, data, settings, created_at, created_by, first, members, pair, deleted, due)
+	insertRoom = database.SQL(`INSERT INTO rooms (id, kind, name, folded, topic, avatar, data, settings, created_at, created_by, first, members, pair, deleted, due)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`)
-	updateRoom = sql(`UPDATE rooms SET name = $2, folded = $3, topic = $4, avatar = $5, data = $6, settings = $7, first = $8, members = $9, deleted = $10,
+	updateRoom = database.SQL(`UPDATE rooms SET name = $2, folded = $3, topic = $4, avatar = $5, data = $6, settings = $7, first = $8, members = $9, deleted = $10,
 		due = CASE WHEN settings <> $7 OR deleted <> $10 THEN $11 ELSE due END WHERE id = $1`)
-	insertHead  = sql(`INSERT INTO room_heads (room, seq, n, last, at, changed, applied) VALUES ($1, $2, $3, $4, $5, {changed}, 0)`)
-	updateHead  = sql(`UPDATE room_heads SET seq = $2, n = $3, last = $4, at = $5, changed = {changed} WHERE room = $1`)
-	insertEvent = sql(`INSERT INTO events (room, seq, name, at, user_id, data, n, client_id, hash, target, thread)
+	insertHead  = database.SQL(`INSERT INTO room_heads (room, seq, n, last, at, changed, applied) VALUES ($1, $2, $3, $4, $5, {changed}, 0)`)
+	updateHead  = database.SQL(`UPDATE room_heads SET seq = $2, n = $3, last = $4, at = $5, changed = {changed} WHERE room = $1`)
+	insertEvent = database.SQL(`INSERT INTO events (room, seq, name, at, user_id, data, n, client_id, hash, target, thread)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`)
-	redactCreated = sql(`UPDATE events SET data = $3 WHERE room = $1 AND seq = $2`)
-	redactEdited  = sql(`UPDATE events SET data = $3 WHERE room = $1 AND name = 'message.edited'
+	redactCreated = database.SQL(`UPDATE events SET data = $3 WHERE room = $1 AND seq = $2`)
+	redactEdited  = database.SQL(`UPDATE events SET data = $3 WHERE room = $1 AND name = 'message.edited'
 		AND seq IN (SELECT t.seq FROM events t WHERE t.room = $1 AND t.target = $2 AND t.target <> 0)`)
-	dropMentions  = sql(`DELETE FROM mentions WHERE room = $1 AND seq = $2 AND user_id IN {list $3}`)
-	dropReactions = sql(`DELETE FROM reactions WHERE room = $1 AND target = $2`)
-	upsertMessage = sql(`INSERT INTO messages (room, seq, content, rev, replies, edited_at, deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	dropMentions  = database.SQL(`DELETE FROM mentions WHERE room = $1 AND seq = $2 AND user_id IN {list $3}`)
+	dropReactions = database.SQL(`DELETE FROM reactions WHERE room = $1 AND target = $2`)
+	upsertMessage = database.SQL(`INSERT INTO messages (room, seq, content, rev, replies, edited_at, deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (room, seq) DO UPDATE SET content = excluded.content, rev = excluded.rev, replies = excluded.replies,
 			edited_at = excluded.edited_at, deleted_at = excluded.deleted_at`)
-	insertMention  = sql(`INSERT INTO mentions (room, user_id, seq, n) VALUES ($1, $2, $3, $4)`)
-	insertReaction = sql(`INSERT INTO reactions (room, target, emoji, user_id, seq) VALUES ($1, $2, $3, $4, $5)`)
-	deleteReaction = sql(`DELETE FROM reactions WHERE room = $1 AND target = $2 AND emoji = $3 AND user_id = $4`)
+	insertMention  = database.SQL(`INSERT INTO mentions (room, user_id, seq, n) VALUES ($1, $2, $3, $4)`)
+	insertReaction = database.SQL(`INSERT INTO reactions (room, target, emoji, user_id, seq) VALUES ($1, $2, $3, $4, $5)`)
+	deleteReaction = database.SQL(`DELETE FROM reactions WHERE room = $1 AND target = $2 AND emoji = $3 AND user_id = $4`)
 
 	// Cursors only ever grow here, whatever another node has written meanwhile: the row was read without a lock on it.
-	upsertMember = sql(`INSERT INTO members (room, user_id, state, role, joined_at, joined_seq, left_seq, muted_until, read_seq, read_n, delivered,
+	upsertMember = database.SQL(`INSERT INTO members (room, user_id, state, role, joined_at, joined_seq, left_seq, muted_until, read_seq, read_n, delivered,
 			sent_n, sent_at, notify, pinned, archived, hidden_at, changed, gone_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, {changed}, $15)
 		ON CONFLICT (room, user_id) DO UPDATE SET state = excluded.state, role = excluded.role, joined_at = excluded.joined_at,
@@ -258,16 +260,16 @@ var (
 			read_seq = CASE WHEN excluded.read_seq > members.read_seq THEN excluded.read_seq ELSE members.read_seq END,
 			delivered = CASE WHEN excluded.delivered > members.delivered THEN excluded.delivered ELSE members.delivered END,
 			sent_n = excluded.sent_n, sent_at = excluded.sent_at, changed = excluded.changed, gone_at = excluded.gone_at`)
-	updateSent    = sql(`UPDATE members SET sent_n = $3, sent_at = $4 WHERE room = $1 AND user_id = $2`)
-	updateCursors = sql(`UPDATE members SET
+	updateSent    = database.SQL(`UPDATE members SET sent_n = $3, sent_at = $4 WHERE room = $1 AND user_id = $2`)
+	updateCursors = database.SQL(`UPDATE members SET
 			read_n = CASE WHEN $3 > read_seq THEN $4 ELSE read_n END, read_seq = CASE WHEN $3 > read_seq THEN $3 ELSE read_seq END,
 			delivered = CASE WHEN $5 > delivered THEN $5 ELSE delivered END, changed = {changed}
 		WHERE room = $1 AND user_id = $2 AND state = 1 {returning read_seq, read_n, delivered}`)
 )
 
 // write stores what was decided.
-func (w *work) write(ctx context.Context, t tx) error {
-	var b batch
+func (w *work) write(ctx context.Context, t database.Tx) error {
+	var b database.Batch
 	heads := map[string]bool{}
 	rooms := map[string]bool{}
 	for _, e := range w.effects {
@@ -281,49 +283,49 @@ func (w *work) write(ctx context.Context, t tx) error {
 		if !w.locked[room] {
 			q = insertHead
 			r := s.Room
-			b.exec(insertRoom, r.ID, string(r.Kind), r.Name, foldCase(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.CreatedAt,
+			b.Exec(insertRoom, r.ID, string(r.Kind), r.Name, words.Fold(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.CreatedAt,
 				r.CreatedBy, r.First, r.Members, r.Pair, flag(r.Deleted), dueAt(r, w.now))
 		} else if rooms[room] {
 			r := s.Room
-			b.exec(updateRoom, r.ID, r.Name, foldCase(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.First, r.Members, flag(r.Deleted),
+			b.Exec(updateRoom, r.ID, r.Name, words.Fold(r.Name), r.Topic, r.Avatar, string(r.Data), encodeSettings(r.Settings), r.First, r.Members, flag(r.Deleted),
 				dueAt(r, w.now))
 		}
-		b.exec(q, room, s.Head.Seq, s.Head.N, s.Head.Last, s.Head.At)
+		b.Exec(q, room, s.Head.Seq, s.Head.N, s.Head.Last, s.Head.At)
 	}
 	w.writeMembers(&b)
-	if len(b.items) == 0 {
+	if b.Empty() {
 		return nil
 	}
-	return t.batch(ctx, &b)
+	return t.Batch(ctx, &b)
 }
 
-func (w *work) writeEffects(b *batch, e *chat.Effects) {
+func (w *work) writeEffects(b *database.Batch, e *chat.Effects) {
 	ev := e.Event
-	b.exec(insertEvent, ev.Room, ev.Seq, string(ev.Name), ev.At, ev.User, string(ev.Data), ev.N, ev.ClientID, ev.Hash[:], ev.Target, ev.Thread)
+	b.Exec(insertEvent, ev.Room, ev.Seq, string(ev.Name), ev.At, ev.User, string(ev.Data), ev.N, ev.ClientID, ev.Hash[:], ev.Target, ev.Thread)
 	if m := e.Message; m != nil {
-		b.exec(upsertMessage, ev.Room, m.Seq, contentColumn(m), m.Rev, m.Replies, m.EditedAt, m.DeletedAt)
+		b.Exec(upsertMessage, ev.Room, m.Seq, contentColumn(m), m.Rev, m.Replies, m.EditedAt, m.DeletedAt)
 	}
 	if e.Redact != 0 {
 		m := w.rooms[ev.Room].Messages[e.Redact]
-		b.exec(redactCreated, ev.Room, e.Redact, string(chat.RedactedCreated(m)))
-		b.exec(redactEdited, ev.Room, e.Redact, string(chat.RedactedEdited(e.Redact)))
+		b.Exec(redactCreated, ev.Room, e.Redact, string(chat.RedactedCreated(m)))
+		b.Exec(redactEdited, ev.Room, e.Redact, string(chat.RedactedEdited(e.Redact)))
 		if len(m.Mentions) > 0 {
-			b.exec(dropMentions, ev.Room, e.Redact, jsonList(m.Mentions))
+			b.Exec(dropMentions, ev.Room, e.Redact, database.JSONList(m.Mentions))
 		}
-		b.exec(dropReactions, ev.Room, e.Redact)
+		b.Exec(dropReactions, ev.Room, e.Redact)
 	}
 	for _, user := range e.Mentioned {
-		b.exec(insertMention, ev.Room, user, ev.Seq, ev.N)
+		b.Exec(insertMention, ev.Room, user, ev.Seq, ev.N)
 	}
 	if r := e.React; r != nil && r.Remove {
-		b.exec(deleteReaction, ev.Room, r.Target, r.Emoji, r.User)
+		b.Exec(deleteReaction, ev.Room, r.Target, r.Emoji, r.User)
 	} else if r != nil {
-		b.exec(insertReaction, ev.Room, r.Target, r.Emoji, r.User, ev.Seq)
+		b.Exec(insertReaction, ev.Room, r.Target, r.Emoji, r.User, ev.Seq)
 	}
 }
 
 // writeMembers writes each changed member row once, in the order of their keys, so that two transactions cannot wait for each other.
-func (w *work) writeMembers(b *batch) {
+func (w *work) writeMembers(b *database.Batch) {
 	keys := make([]memberKey, 0, len(w.dirty))
 	for key := range w.dirty {
 		keys = append(keys, key)
@@ -334,7 +336,7 @@ func (w *work) writeMembers(b *batch) {
 		s := w.rooms[key.room]
 		m := s.Members[key.user]
 		if len(d.reports) > 0 {
-			b.writeShared(updateCursors, func(scan scan) error {
+			b.WriteShared(updateCursors, func(scan database.Scan) error {
 				now := *m
 				err := scan(&now.Read, &now.ReadN, &now.Delivered)
 				for _, r := range d.reports {
@@ -345,10 +347,10 @@ func (w *work) writeMembers(b *batch) {
 		}
 		switch {
 		case d.wide:
-			b.exec(upsertMember, m.Room, m.User, int(m.State), string(m.Role), m.JoinedAt, m.JoinedSeq, m.LeftSeq, m.MutedUntil, m.Read, m.ReadN,
+			b.Exec(upsertMember, m.Room, m.User, int(m.State), string(m.Role), m.JoinedAt, m.JoinedSeq, m.LeftSeq, m.MutedUntil, m.Read, m.ReadN,
 				m.Delivered, m.SentN, m.SentAt, string(m.Notify), goneAt(m, w.now))
 		case d.sent:
-			b.exec(updateSent, m.Room, m.User, m.SentN, m.SentAt)
+			b.Exec(updateSent, m.Room, m.User, m.SentN, m.SentAt)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -16,10 +16,11 @@ type postgresEngine struct {
 	pool *pgxpool.Pool
 }
 
-// minPostgres is the oldest server that is used, as server_version_num has it.
-const minPostgres = 150000
+// MinPostgres is the oldest server that is used, as server_version_num has it.
+const MinPostgres = 150000
 
-func openPostgres(ctx context.Context, url string) (*postgresEngine, error) {
+// OpenPostgres connects to a database. Settings of the connection that the URL does not name are chosen for Parley.
+func OpenPostgres(ctx context.Context, url string) (Engine, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the store's URL: %w", err)
@@ -51,20 +52,20 @@ func openPostgres(ctx context.Context, url string) (*postgresEngine, error) {
 	return &postgresEngine{pool}, nil
 }
 
-func (e *postgresEngine) dialect() dialect { return postgres }
+func (e *postgresEngine) Dialect() Dialect { return Postgres }
 
-// connections implements pooled.
-func (e *postgresEngine) connections() (used, most int) {
+// Connections implements Pooled.
+func (e *postgresEngine) Connections() (used, most int) {
 	s := e.pool.Stat()
 	return int(s.AcquiredConns()), int(s.MaxConns())
 }
 
-func (e *postgresEngine) close() error {
+func (e *postgresEngine) Close() error {
 	e.pool.Close()
 	return nil
 }
 
-func (e *postgresEngine) write(ctx context.Context, _ lane, fn func(tx) error) error {
+func (e *postgresEngine) Write(ctx context.Context, _ Lane, fn func(Tx) error) error {
 	t, err := e.pool.Begin(ctx)
 	if err != nil {
 		return err
@@ -78,34 +79,34 @@ func (e *postgresEngine) write(ctx context.Context, _ lane, fn func(tx) error) e
 		if errors.As(err, &pe) && !connectionLost(pe) {
 			return err // the server said no
 		}
-		return fmt.Errorf("%w: %w", errCommitUnknown, err)
+		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 	}
 	return nil
 }
 
-func (e *postgresEngine) read(ctx context.Context, fn func(tx) error) error {
+func (e *postgresEngine) Read(ctx context.Context, fn func(Tx) error) error {
 	return pgx.BeginTxFunc(ctx, e.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(t pgx.Tx) error {
 		return fn(&postgresTx{t})
 	})
 }
 
 var (
-	lockFree = sql(`SELECT room, seq, n, last, at FROM room_heads WHERE room = ANY($1) ORDER BY room FOR UPDATE SKIP LOCKED`)
-	lockAll  = sql(`SELECT room, seq, n, last, at FROM room_heads WHERE room = ANY($1) ORDER BY room FOR UPDATE`)
+	lockFree = SQL(`SELECT room, seq, n, last, at FROM room_heads WHERE room = ANY($1) ORDER BY room FOR UPDATE SKIP LOCKED`)
+	lockAll  = SQL(`SELECT room, seq, n, last, at FROM room_heads WHERE room = ANY($1) ORDER BY room FOR UPDATE`)
 )
 
-func (e *postgresEngine) heads(ctx context.Context, t tx, l lane, rooms []string, row func(scan) error) error {
+func (e *postgresEngine) Heads(ctx context.Context, t Tx, l Lane, rooms []string, row func(Scan) error) error {
 	q := lockFree
-	if l == waiting {
+	if l == Waiting {
 		q = lockAll
 	}
-	return t.query(ctx, q, []any{rooms}, row)
+	return t.Query(ctx, q, []any{rooms}, row)
 }
 
 // connectionLost reports errors with which a server ends a connection (class 57P): what was under way may have happened.
 func connectionLost(pe *pgconn.PgError) bool { return len(pe.Code) == 5 && pe.Code[:3] == "57P" }
 
-func (e *postgresEngine) retryable(err error) bool {
+func (e *postgresEngine) Retryable(err error) bool {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) {
 		switch pe.Code {
@@ -115,24 +116,24 @@ func (e *postgresEngine) retryable(err error) bool {
 		return connectionLost(pe)
 	}
 	var ce *pgconn.ConnectError
-	return errors.As(err, &ce) || pgconn.SafeToRetry(err) || errors.Is(err, errCommitUnknown) || isNetworkError(err)
+	return errors.As(err, &ce) || pgconn.SafeToRetry(err) || errors.Is(err, ErrCommitUnknown) || isNetworkError(err)
 }
 
-func (e *postgresEngine) identity(ctx context.Context) (string, error) {
+func (e *postgresEngine) Identity(ctx context.Context) (string, error) {
 	var id string
 	// The timeline stands in the name of the segment being written, so that it is right at once after a promotion.
 	err := e.pool.QueryRow(ctx, `SELECT system_identifier::text || '.' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()`).Scan(&id)
 	return id, err
 }
 
-func (e *postgresEngine) check(ctx context.Context) error {
+func (e *postgresEngine) Check(ctx context.Context) error {
 	var version int
 	var recovery bool
 	err := e.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery()`).Scan(&version, &recovery)
 	switch {
 	case err != nil:
 		return err
-	case version < minPostgres:
+	case version < MinPostgres:
 		return fmt.Errorf("PostgreSQL %d is too old: at least 15 is needed", version/10000)
 	case recovery:
 		return errors.New("the PostgreSQL server is a standby: give the URL of the primary")
@@ -145,13 +146,13 @@ type postgresTx struct {
 	t pgx.Tx
 }
 
-func (t *postgresTx) exec(ctx context.Context, q text, args ...any) (int64, error) {
-	tag, err := t.t.Exec(ctx, q[postgres], args...)
+func (t *postgresTx) Exec(ctx context.Context, q Text, args ...any) (int64, error) {
+	tag, err := t.t.Exec(ctx, q[Postgres], args...)
 	return tag.RowsAffected(), err
 }
 
-func (t *postgresTx) query(ctx context.Context, q text, args []any, row func(scan) error) error {
-	rows, err := t.t.Query(ctx, q[postgres], args...)
+func (t *postgresTx) Query(ctx context.Context, q Text, args []any, row func(Scan) error) error {
+	rows, err := t.t.Query(ctx, q[Postgres], args...)
 	if err != nil {
 		return err
 	}
@@ -164,13 +165,13 @@ func (t *postgresTx) query(ctx context.Context, q text, args []any, row func(sca
 	return rows.Err()
 }
 
-func (t *postgresTx) batch(ctx context.Context, b *batch) error {
+func (t *postgresTx) Batch(ctx context.Context, b *Batch) error {
 	if len(b.items) == 0 {
 		return nil
 	}
 	var pb pgx.Batch
 	for _, it := range b.items {
-		queued := pb.Queue(it.q[postgres], it.args...)
+		queued := pb.Queue(it.q[Postgres], it.args...)
 		if it.row != nil {
 			queued.Query(func(rows pgx.Rows) error {
 				for rows.Next() {

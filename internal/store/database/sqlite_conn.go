@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func openSQLiteConn(dsn string, ends bool) (*sqliteConn, error) {
 	return &sqliteConn{conn: conn, stmts: map[string]driver.Stmt{}, ends: ends}, nil
 }
 
-func (w *sqliteConn) close() error {
+func (w *sqliteConn) Close() error {
 	var errs []error
 	for _, s := range w.stmts {
 		errs = append(errs, s.Close())
@@ -65,12 +65,12 @@ func (w *sqliteConn) run(q string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-func (w *sqliteConn) exec(_ context.Context, q text, args ...any) (int64, error) {
-	return w.run(q[sqlite], args...)
+func (w *sqliteConn) Exec(_ context.Context, q Text, args ...any) (int64, error) {
+	return w.run(q[SQLite], args...)
 }
 
-func (w *sqliteConn) query(ctx context.Context, q text, args []any, row func(scan) error) (err error) {
-	s, err := w.stmt(q[sqlite])
+func (w *sqliteConn) Query(ctx context.Context, q Text, args []any, row func(Scan) error) (err error) {
+	s, err := w.stmt(q[SQLite])
 	if err != nil {
 		return err
 	}
@@ -100,13 +100,13 @@ func (w *sqliteConn) query(ctx context.Context, q text, args []any, row func(sca
 	}
 }
 
-func (w *sqliteConn) batch(ctx context.Context, b *batch) error {
+func (w *sqliteConn) Batch(ctx context.Context, b *Batch) error {
 	for _, it := range b.items {
 		var err error
 		if it.row != nil && !it.alone {
-			err = w.query(ctx, it.q, it.args, it.row)
+			err = w.Query(ctx, it.q, it.args, it.row)
 		} else {
-			_, err = w.run(it.q[sqlite], it.args...)
+			_, err = w.run(it.q[SQLite], it.args...)
 		}
 		if err != nil {
 			return err

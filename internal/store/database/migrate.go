@@ -1,32 +1,27 @@
-package store
+package database
 
 import (
 	"context"
 	stdsql "database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
+	goosedb "github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed migrations
-var migrations embed.FS
-
-// migrate brings the schema up to what this binary knows, one transaction a step. Many nodes may start at once: one migrates, the others wait.
-// A store that is newer than the binary is refused.
-func migrate(ctx context.Context, e engine) (applied int, err error) {
+// Migrate brings the schema up to what this binary knows, one transaction a step. Many nodes may start at once: one migrates, the others wait.
+// A store that is newer than the binary is refused. The steps are in the folders migrations/sqlite and migrations/postgres.
+func Migrate(ctx context.Context, e Engine, migrations fs.FS) (applied int, err error) {
 	var (
 		db      *stdsql.DB
 		dir     string
-		kind    database.Dialect
+		kind    goosedb.Dialect
 		options = []goose.ProviderOption{goose.WithVerbose(false)}
 	)
 	switch e := e.(type) {
@@ -36,11 +31,11 @@ func migrate(ctx context.Context, e engine) (applied int, err error) {
 			return 0, err
 		}
 		defer db.Close()
-		dir, kind = "migrations/sqlite", database.DialectSQLite3
+		dir, kind = "migrations/sqlite", goosedb.DialectSQLite3
 	case *postgresEngine:
 		db = stdlib.OpenDBFromPool(e.pool)
 		defer db.Close()
-		dir, kind = "migrations/postgres", database.DialectPostgres
+		dir, kind = "migrations/postgres", goosedb.DialectPostgres
 		locker, err := lock.NewPostgresSessionLocker()
 		if err != nil {
 			return 0, err
@@ -71,9 +66,9 @@ func migrate(ctx context.Context, e engine) (applied int, err error) {
 	return len(done), nil
 }
 
-// newestSchema is the version of the schema that this binary makes.
-func newestSchema(d dialect) (int64, error) {
-	files, err := fs.ReadDir(migrations, "migrations/"+[...]string{sqlite: "sqlite", postgres: "postgres"}[d])
+// NewestSchema is the version of the schema that this binary makes.
+func NewestSchema(d Dialect, migrations fs.FS) (int64, error) {
+	files, err := fs.ReadDir(migrations, "migrations/"+[...]string{SQLite: "sqlite", Postgres: "postgres"}[d])
 	if err != nil {
 		return 0, err
 	}
@@ -84,13 +79,4 @@ func newestSchema(d dialect) (int64, error) {
 func isNetworkError(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
-}
-
-// jsonList is the parameter of {list}, {pairs} and {places}.
-func jsonList(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("store: a list that does not encode: " + err.Error()) // only strings and numbers get here
-	}
-	return string(b)
 }

@@ -1,4 +1,7 @@
-package store
+// Package words says what a word of a message is, how it is compared and what a query asks for. It is said here alone: the engines are given words and know
+// nothing of languages, so that all find the same. An engine finds candidates, messages that hold the words; whether one is what the query asks for is seen
+// from its text as it stands.
+package words
 
 import (
 	"slices"
@@ -6,11 +9,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
-)
 
-// What a word is, how it is compared and what a query asks for is said here alone: the engines are given words and know nothing of languages, so that
-// both find the same. An engine finds candidates, messages that hold the words; whether one is what the query asks for is seen from its text as it stands.
+	"github.com/parley-im/parley/internal/store/database"
+)
 
 // maxWord is how many bytes of a word count.
 const maxWord = 256
@@ -30,7 +33,7 @@ func plain(text string) string {
 		}
 		return r
 	}, norm.NFKD.String(text))
-	return norm.NFC.String(strings.ToLower(foldCase(bare))) // folding alone leaves Cherokee in two cases
+	return norm.NFC.String(strings.ToLower(Fold(bare))) // folding alone leaves Cherokee in two cases
 }
 
 func isASCII(s string) bool {
@@ -73,8 +76,8 @@ func unspaced(r rune) bool {
 	return r >= 0x0e00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
-// wordsOf are the words of a message, in their order.
-func wordsOf(text string) []string {
+// Of are the words of a message, in their order.
+func Of(text string) []string {
 	text = plain(text)
 	spans := split(text)
 	words := make([]string, len(spans))
@@ -101,16 +104,16 @@ type phrase struct {
 	prefix bool // the last one is the beginning of a word
 }
 
-// wanted are the phrases of a query: all of them must be in a text. No phrase at all is in none.
-type wanted []phrase
+// Query are the phrases that are wanted: all of them must be in a text. No phrase at all is in none.
+type Query []phrase
 
 // quotes are what keyboards make of ".
 var quotes = [...]string{"“", `"`, "”", `"`, "„", `"`, "‟", `"`}
 
-// parseQuery understands any text as a query: "a phrase", word and word*. What is between words makes a phrase of them unless it is a blank: 3.14 is one.
+// Parse understands any text as a query: "a phrase", word and word*. What is between words makes a phrase of them unless it is a blank: 3.14 is one.
 // A quotation without an end goes on to the end.
-func parseQuery(query string) wanted {
-	var want wanted
+func Parse(query string) Query {
+	var want Query
 	query = plain(strings.NewReplacer(quotes[:]...).Replace(query))
 	for i, part := range strings.Split(query, `"`) {
 		if i%2 == 1 {
@@ -127,7 +130,7 @@ func parseQuery(query string) wanted {
 }
 
 // add wants the words of a text as a phrase; a star counts where it stands right behind a word.
-func (w wanted) add(text string, star bool) wanted {
+func (w Query) add(text string, star bool) Query {
 	spans := split(text)
 	if len(spans) == 0 {
 		return w
@@ -139,8 +142,8 @@ func (w wanted) add(text string, star bool) wanted {
 	return append(w, p)
 }
 
-// in reports whether all that is wanted is in the text with these words.
-func (w wanted) in(words []string) bool {
+// In reports whether all that is wanted is in the text with these words.
+func (w Query) In(words []string) bool {
 	for _, p := range w {
 		if !p.in(words) {
 			return false
@@ -163,8 +166,8 @@ func (p phrase) in(words []string) bool {
 // roomWord is the word that stands for a room. No word of a text begins like it.
 func roomWord(room string) string { return "_" + room }
 
-// indexed is what the index is given of a message: its words without repetition and that of its room, parted by blanks; "" for no words.
-func indexed(room string, words []string) string {
+// Indexed is what the index is given of a message: its words without repetition and that of its room, parted by blanks; "" for no words.
+func Indexed(room string, words []string) string {
 	if len(words) == 0 {
 		return ""
 	}
@@ -172,12 +175,12 @@ func indexed(room string, words []string) string {
 	return roomWord(room) + " " + strings.Join(words, " ")
 }
 
-// expression asks an engine for the messages of the rooms that hold every word that is wanted. Words consist of letters, digits and marks: nothing in
+// Expression asks an engine for the messages of the rooms that hold every word that is wanted. Words consist of letters, digits and marks: nothing in
 // them needs to be escaped. SQLite is not asked for the words that begin with one letter: it would gather those of all rooms before it looked at the first,
 // while most messages have one.
-func (w wanted) expression(d dialect, rooms []string) string {
+func (w Query) Expression(d database.Dialect, rooms []string) string {
 	quote, or, and, star := `"`, ` OR `, ` AND `, ` *`
-	if d == postgres {
+	if d == database.Postgres {
 		quote, or, and, star = `'`, ` | `, ` & `, `:*`
 	}
 	places := make([]string, len(rooms))
@@ -189,7 +192,7 @@ func (w wanted) expression(d dialect, rooms []string) string {
 		for i, word := range p.words {
 			term := quote + word + quote
 			if p.prefix && i == len(p.words)-1 {
-				if d == sqlite && oneLetter(word) {
+				if d == database.SQLite && oneLetter(word) {
 					continue
 				}
 				term += star
@@ -207,3 +210,6 @@ func oneLetter(word string) bool {
 	r, size := utf8.DecodeRuneInString(word)
 	return size == len(word) && !unspaced(r)
 }
+
+// Fold is text as it is compared where case makes no difference. It is stored, so that both engines fold alike.
+func Fold(s string) string { return cases.Fold().String(s) }

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -31,7 +31,8 @@ type sqliteEngine struct {
 // minSQLite is the oldest SQLite that is used: 3.51.3 mends a race between WAL checkpoints and writers that could damage a file.
 const minSQLite = "3.51.3"
 
-func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine, error) {
+// OpenSQLite opens a file, and makes it when it is not there; exclusive refuses a file that another process has opened so.
+func OpenSQLite(path string, exclusive bool) (Engine, error) {
 	e := &sqliteEngine{path: path, unlock: func() {}}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine
 	var err error
 	e.writer, err = openSQLiteConn(dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16384)"), false)
 	if err != nil {
-		e.close()
+		e.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
@@ -57,7 +58,7 @@ func openSQLite(ctx context.Context, path string, exclusive bool) (*sqliteEngine
 	for ; e.reading < readers; e.reading++ {
 		c, err := openSQLiteConn(dsn("&_pragma=query_only(1)&_pragma=cache_size(-2048)"), true)
 		if err != nil {
-			e.close()
+			e.Close()
 			return nil, fmt.Errorf("open %s: %w", path, err)
 		}
 		e.readers <- c
@@ -78,22 +79,22 @@ func lockFile(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-func (e *sqliteEngine) dialect() dialect { return sqlite }
+func (e *sqliteEngine) Dialect() Dialect { return SQLite }
 
-// connections implements pooled: of those that read.
-func (e *sqliteEngine) connections() (used, most int) {
+// Connections implements Pooled: of those that read.
+func (e *sqliteEngine) Connections() (used, most int) {
 	return cap(e.readers) - len(e.readers), cap(e.readers)
 }
 
-func (e *sqliteEngine) close() error {
+func (e *sqliteEngine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var errs []error
 	for ; e.reading > 0; e.reading-- {
-		errs = append(errs, (<-e.readers).close()) // waits for those who read
+		errs = append(errs, (<-e.readers).Close()) // waits for those who read
 	}
 	if e.writer != nil {
-		errs = append(errs, e.writer.close())
+		errs = append(errs, e.writer.Close())
 	}
 	e.unlock()
 	return errors.Join(errs...)
@@ -102,7 +103,7 @@ func (e *sqliteEngine) close() error {
 // tickText raises the counter of commits; every write transaction begins with it.
 const tickText = "UPDATE tick SET v = v + 1"
 
-func (e *sqliteEngine) write(ctx context.Context, _ lane, fn func(tx) error) (err error) {
+func (e *sqliteEngine) Write(ctx context.Context, _ Lane, fn func(Tx) error) (err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -127,7 +128,7 @@ func (e *sqliteEngine) write(ctx context.Context, _ lane, fn func(tx) error) (er
 	if _, err := e.writer.run("COMMIT"); err != nil {
 		var se *sqlitedriver.Error
 		if errors.As(err, &se) && se.Code()&0xff == 10 { // SQLITE_IOERR, a failed fsync among them
-			return fmt.Errorf("%w: %w", errBroken, err)
+			return fmt.Errorf("%w: %w", ErrBroken, err)
 		}
 		return err
 	}
@@ -135,7 +136,7 @@ func (e *sqliteEngine) write(ctx context.Context, _ lane, fn func(tx) error) (er
 	return nil
 }
 
-func (e *sqliteEngine) read(ctx context.Context, fn func(tx) error) (err error) {
+func (e *sqliteEngine) Read(ctx context.Context, fn func(Tx) error) (err error) {
 	var c *sqliteConn
 	select {
 	case c = <-e.readers:
@@ -154,18 +155,18 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(tx) error) (err error) 
 	return fn(c)
 }
 
-var selectHeads = sql(`SELECT h.room, ` + headCols + ` FROM room_heads h WHERE h.room IN {list $1}`)
+var selectHeads = SQL(`SELECT room, seq, n, last, at FROM room_heads WHERE room IN {list $1}`)
 
-func (e *sqliteEngine) heads(ctx context.Context, t tx, _ lane, rooms []string, row func(scan) error) error {
-	return t.query(ctx, selectHeads, []any{jsonList(rooms)}, row) // the writer is alone: nothing needs a lock
+func (e *sqliteEngine) Heads(ctx context.Context, t Tx, _ Lane, rooms []string, row func(Scan) error) error {
+	return t.Query(ctx, selectHeads, []any{JSONList(rooms)}, row) // the writer is alone: nothing needs a lock
 }
 
-func (e *sqliteEngine) retryable(err error) bool {
+func (e *sqliteEngine) Retryable(err error) bool {
 	var se *sqlitedriver.Error
 	return errors.As(err, &se) && (se.Code()&0xff == 5 || se.Code()&0xff == 6) // SQLITE_BUSY, SQLITE_LOCKED: another process writes
 }
 
-func (e *sqliteEngine) identity(context.Context) (string, error) {
+func (e *sqliteEngine) Identity(context.Context) (string, error) {
 	info, err := os.Stat(e.path)
 	if err != nil {
 		return "", err
@@ -174,15 +175,15 @@ func (e *sqliteEngine) identity(context.Context) (string, error) {
 }
 
 var (
-	selectVersion = text{sqlite: "SELECT sqlite_version()"}
-	quickCheck    = text{sqlite: "PRAGMA quick_check(10)"}
+	selectVersion = Text{SQLite: "SELECT sqlite_version()"}
+	quickCheck    = Text{SQLite: "PRAGMA quick_check(10)"}
 )
 
-func (e *sqliteEngine) check(ctx context.Context) error {
+func (e *sqliteEngine) Check(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var version string
-	if err := e.writer.query(ctx, selectVersion, nil, func(scan scan) error { return scan(&version) }); err != nil {
+	if err := e.writer.Query(ctx, selectVersion, nil, func(scan Scan) error { return scan(&version) }); err != nil {
 		return damaged(e.path, err)
 	}
 	if compareVersions(version, minSQLite) < 0 {
@@ -192,9 +193,9 @@ func (e *sqliteEngine) check(ctx context.Context) error {
 }
 
 // checkPages looks for damage in a file.
-func checkPages(ctx context.Context, c *sqliteConn, path string) error {
+func checkPages(ctx context.Context, t Tx, path string) error {
 	var found []string
-	err := c.query(ctx, quickCheck, nil, func(scan scan) error {
+	err := t.Query(ctx, quickCheck, nil, func(scan Scan) error {
 		var line string
 		err := scan(&line)
 		if line != "ok" {
