@@ -139,7 +139,7 @@ export class Inbox implements Observable<InboxState> {
   /** The server has taken a read of this device, and counted. */
   confirmed(room: string, unread: number): void {
     const entry = this.#entries.get(room);
-    if (entry && entry.me.unread !== unread) this.#ask(); // the answer does not say which events it counts
+    if (entry && (entry.me.unread !== unread || inTheMiddle(entry))) this.#ask(); // the answer does not say which events it counts
   }
 
   /** Asks the server soon: something has changed that no event tells. */
@@ -292,10 +292,13 @@ function activity(entry: InboxEntry): string {
 
 /** An entry after its user has read up to seq. What is unread behind a cursor in the middle is the server's to count: until then it stays. */
 function readUpTo(entry: InboxEntry, seq: number): InboxEntry {
-  const { me } = entry;
-  const all = seq >= (entry.last_message?.seq ?? entry.head);
-  const counts = all ? { unread: 0, mentions: 0 } : {};
-  return { ...entry, me: { ...me, read: Math.max(me.read, seq), delivered: Math.max(me.delivered, seq), ...counts } };
+  const me = { ...entry.me, read: Math.max(entry.me.read, seq), delivered: Math.max(entry.me.delivered, seq) };
+  return { ...entry, me: inTheMiddle({ ...entry, me }) ? me : { ...me, unread: 0, mentions: 0 } };
+}
+
+/** Whether there are messages behind the read cursor, as far as they are known here. */
+function inTheMiddle({ head, me, last_message }: InboxEntry): boolean {
+  return me.read < (last_message?.seq ?? head);
 }
 
 /** An entry after an event; `ask` if the server must be asked what the event has changed. */

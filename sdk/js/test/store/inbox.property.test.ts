@@ -111,6 +111,17 @@ const step = fc.oneof(
   fc.record({ do: fc.constantFrom("here" as const, "elsewhere" as const), share }),
 );
 
+test("a read into the middle is counted, though as many came meanwhile", async () => {
+  const world = new World();
+  await world.answer();
+  for (let i = 0; i < 3; i++) world.happen({ what: "created", user: "bob", mentions: [] });
+  world.push();
+  world.push();
+  world.here(0.5);
+  await world.quiet();
+  expect(world.inbox.entry(room)?.me.unread).toBe(2);
+});
+
 test("whatever comes in which order, the inbox counts what the server counts", async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
     const world = new World();
