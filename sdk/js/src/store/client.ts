@@ -82,6 +82,7 @@ export class Parley<Data = unknown> {
     this.#reports = new Reports(link, platform, (room, unread) => this.inbox.confirmed(room, unread));
     this.#outbox = new Outbox({
       link, storage, platform,
+      name: newId(),
       sent: (draft, result) => this.#rooms.get(draft.room)?.answered(draft, result),
       changed: (room) => this.#rooms.get(room)?.waiting(),
     });
@@ -163,7 +164,7 @@ export class Parley<Data = unknown> {
       // Without the copy everything is asked of the server.
     }
     for (const room of this.#viewers.keys()) this.#show(room);
-    void this.#outbox.restore().catch(() => {}); // other tabs may hold it for long
+    void this.#outbox.restore().catch(() => {});
   }
 
   /** Shows the copy of a room that nobody has looked at yet. */

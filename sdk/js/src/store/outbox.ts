@@ -1,6 +1,8 @@
 // The outbox: messages that are on their way. Those of one room go one at a time, in the order in which they were given, because one that is tried
 // again must not be overtaken by the next; rooms do not wait for each other. A message keeps its client_id for as long as it is tried, so however
 // often, and from however many tabs, it is sent: it is stored once (§1, promise 2).
+//
+// A message is sent by the page that it was written in, which owns it under a name of its own. What pages have left that are no more, another takes over.
 
 import { LinkEndedError, LinkLostError, ParleyError } from "../errors.js";
 import type { Link, Platform } from "../link.js";
@@ -46,6 +48,8 @@ interface Entry {
 
 /** What is kept of an entry. */
 interface Record {
+  /** the name of the page that sends it */
+  owner: string;
   draft: MessageSendParams;
   at: number;
   error?: ErrorBody;
@@ -56,6 +60,8 @@ export interface OutboxParts {
   link: Link;
   storage: Storage;
   platform: Pick<Platform, "now" | "random" | "after">;
+  /** A name for this page that no other has or had. */
+  name: string;
   /** A message was stored; it leaves the outbox right after. */
   sent(draft: MessageSendParams, result: MessageSendResult): void;
   /** What waits for a room has changed. */
@@ -67,11 +73,18 @@ export class Outbox {
   readonly #parts: OutboxParts;
   readonly #lines = new Map<string, Entry[]>();
   readonly #shown = new Map<string, readonly Outgoing[]>();
-  #claimed = false;
+  /** whose messages are this page's: its own, and those that it took over */
+  readonly #owners = new Set<string>();
+  /** the page has its name: nothing is kept before, or others would take it over */
+  #named: Promise<unknown> | undefined;
+  /** keys of what is being deleted from the storage */
+  readonly #gone = new Set<string>();
+  #cleared = 0;
   #last = 0;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
+    this.#owners.add(parts.name);
   }
 
   /** What waits for a room, in order; the same object until that changes. */
@@ -109,15 +122,22 @@ export class Outbox {
     this.#turn(room);
   }
 
-  /** Takes over what earlier pages have left, and shows it. Called again, it finds what other tabs have left since. */
+  /** Takes over what pages have left that are no more, and shows it. */
   async restore(): Promise<void> {
-    if (!this.#claimed) await this.#parts.storage.claim();
-    this.#claimed = true;
-    for (const [key, value] of await this.#parts.storage.list(prefix)) {
-      const { draft, at, error } = value as Record;
-      if (this.#find(draft.room, draft.client_id)) continue;
-      const expired = this.#parts.platform.now() - at > outboxTime;
-      if (expired) void this.#parts.storage.delete(key).catch(() => {});
+    const { storage, platform } = this.#parts;
+    const cleared = this.#cleared;
+    const left = await storage.list(prefix);
+    const owners = new Set(left.map(([, value]) => (value as Record).owner));
+    await Promise.all([...owners].map(async (owner) => {
+      if (!this.#owners.has(owner) && (await storage.claim(owner))) this.#owners.add(owner);
+    }));
+    const kept = await storage.list(prefix); // they may have sent some of it meanwhile
+    if (cleared !== this.#cleared) return;
+    for (const [key, value] of kept) {
+      const { owner, draft, at, error } = value as Record;
+      if (!this.#owners.has(owner) || this.#gone.has(key) || this.#find(draft.room, draft.client_id)) continue;
+      const expired = platform.now() - at > outboxTime;
+      if (expired) void storage.delete(key).catch(() => {});
       if (expired && error) continue;
       const why = expired ? new OutboxError("expired") : error && new ParleyError(error);
       this.#line(why ? { draft, at, status: "failed", error: why } : { draft, at, status: "pending" }, key);
@@ -128,11 +148,12 @@ export class Outbox {
   /** A session has opened. */
   live(): void {
     for (const room of this.#lines.keys()) this.#turn(room);
-    if (this.#claimed) void this.restore().catch(() => {});
+    void this.restore().catch(() => {});
   }
 
   /** Forgets everything, unsent. */
   clear(): void {
+    this.#cleared++;
     for (const entry of [...this.#lines.values()].flat()) this.#remove(entry);
   }
 
@@ -154,7 +175,8 @@ export class Outbox {
     const rest = (this.#lines.get(room) ?? []).filter((e) => e !== entry);
     if (rest.length > 0) this.#lines.set(room, rest);
     else this.#lines.delete(room);
-    void this.#parts.storage.delete(entry.key).catch(() => {}); // it would be sent again, to no effect
+    this.#gone.add(entry.key);
+    void this.#write((storage) => storage.delete(entry.key)).finally(() => this.#gone.delete(entry.key)); // if it fails it is sent again, to no effect
     this.#show(room);
   }
 
@@ -167,8 +189,15 @@ export class Outbox {
 
   #keep(entry: Entry): void {
     const { draft, at, error } = entry.outgoing;
-    const record: Record = { draft, at, ...(error instanceof ParleyError ? { error: body(error) } : {}) };
-    void this.#parts.storage.put(entry.key, record).catch(() => {}); // a full disk: it is sent all the same, if the page lives
+    const record: Record = { owner: this.#parts.name, draft, at, ...(error instanceof ParleyError ? { error: body(error) } : {}) };
+    void this.#write((storage) => storage.put(entry.key, record)); // if it fails, with a full disk, it is sent all the same, if the page lives
+  }
+
+  async #write(act: (storage: Storage) => Promise<void>): Promise<void> {
+    const { storage, name } = this.#parts;
+    this.#named ??= storage.claim(name).catch(() => {});
+    await this.#named;
+    await act(storage).catch(() => {});
   }
 
   /** Sends the first message of a room that is to be sent, if it can be now. */

@@ -8,8 +8,11 @@ export interface Storage {
   list(prefix: string): Promise<[key: string, value: unknown][]>;
   put(key: string, value: unknown): Promise<void>;
   delete(key: string): Promise<void>;
-  /** Resolves once nobody else who uses this storage sends what earlier pages have left in it; that is then the caller's, until the page ends. */
-  claim(): Promise<void>;
+  /**
+   * Tells whether a name is the caller's alone among all who use this storage, until the page ends. A name whose page is ending is waited for, a second at
+   * most.
+   */
+  claim(name: string): Promise<boolean>;
 }
 
 /** A storage that is gone with the page, and the one of Node. */
@@ -23,7 +26,7 @@ export function memoryStorage(): Storage {
         .map(([key, value]) => [key, structuredClone(value)]),
     put: async (key, value) => void entries.set(key, structuredClone(value)),
     delete: async (key) => void entries.delete(key),
-    claim: async () => {},
+    claim: async () => true,
   };
 }
 
@@ -35,42 +38,44 @@ export function browserStorage(name: string): Storage {
   const database = `parley ${name}`;
   const opened = open(database).catch(() => undefined);
   const memory = memoryStorage();
-  const run = async <T>(mode: IDBTransactionMode, act: (entries: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> => {
-    const db = await opened;
-    if (!db) return undefined;
+  const run = async <T>(db: IDBDatabase, mode: IDBTransactionMode, act: (entries: IDBObjectStore) => T): Promise<T> => {
     const transaction = db.transaction(table, mode);
-    const request = act(transaction.objectStore(table));
+    const requests = act(transaction.objectStore(table));
     await finished(transaction);
-    return request.result;
+    return requests;
   };
   return {
     async list(prefix) {
-      if (!(await opened)) return memory.list(prefix);
+      const db = await opened;
+      if (!db) return memory.list(prefix);
       const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`);
-      const [keys, values] = await Promise.all([
-        run("readonly", (entries) => entries.getAllKeys(range)),
-        run("readonly", (entries) => entries.getAll(range) as IDBRequest<unknown[]>),
-      ]);
-      const found = new Map((keys ?? []).map((key, i) => [String(key), values?.[i]]));
-      return [...found];
+      // In one transaction: other tabs write, too.
+      const { keys, values } = await run(db, "readonly", (entries) => ({ keys: entries.getAllKeys(range), values: entries.getAll(range) }));
+      return keys.result.map((key, i) => [String(key), values.result[i]]);
     },
     async put(key, value) {
-      if (!(await opened)) return memory.put(key, value);
-      await run("readwrite", (entries) => entries.put(value, key));
+      const db = await opened;
+      if (!db) return memory.put(key, value);
+      await run(db, "readwrite", (entries) => entries.put(value, key));
     },
     async delete(key) {
-      if (!(await opened)) return memory.delete(key);
-      await run("readwrite", (entries) => entries.delete(key));
+      const db = await opened;
+      if (!db) return memory.delete(key);
+      await run(db, "readwrite", (entries) => entries.delete(key));
     },
-    claim: () =>
+    claim: (name) =>
       new Promise((resolve) => {
-        if (globalThis.navigator?.locks === undefined) return resolve();
+        const locks = globalThis.navigator?.locks;
+        if (locks === undefined) return resolve(true);
         // Held until the page ends: the function never returns.
-        void navigator.locks.request(database, () => new Promise<never>(() => resolve())).catch(() => resolve());
+        const hold = (): Promise<never> => new Promise(() => resolve(true));
+        void locks.request(`${database} ${name}`, { signal: AbortSignal.timeout(patience) }, hold).catch((error: Error) => resolve(error.name !== "TimeoutError"));
       }),
   };
 }
 
+/** How long a page may take to end, in milliseconds: its names are free only then. */
+const patience = 1000;
 const table = "entries";
 
 function open(name: string): Promise<IDBDatabase> {

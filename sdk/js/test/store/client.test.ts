@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { memoryStorage, OutboxError, ParleyError } from "../../src/index.js";
+import { memoryStorage, OutboxError, Parley, ParleyError, type Storage } from "../../src/index.js";
 import { lines, look, Stage } from "./stage.js";
 
 describe("two people talk", () => {
@@ -87,6 +87,18 @@ describe("two people talk", () => {
     expect(bob.typing.get()).toEqual([]);
   });
 });
+
+/** The storages of several pages of one browser, which can be closed. */
+function pages(count: number): { tabs: Storage[]; close(page: number): void } {
+  const entries = memoryStorage();
+  const claims = new Map<string, number>();
+  const claim = async (page: number, name: string): Promise<boolean> => {
+    if (!claims.has(name)) claims.set(name, page);
+    return claims.get(name) === page;
+  };
+  const tabs = Array.from({ length: count }, (_, page) => ({ ...entries, claim: (name: string) => claim(page, name) }));
+  return { tabs, close: (page) => [...claims].forEach(([name, holder]) => holder === page && claims.delete(name)) };
+}
 
 describe("the outbox", () => {
   test("three messages without a connection are there once each, in order, after it is back", async () => {
@@ -179,6 +191,35 @@ describe("the outbox", () => {
     expect(lines(tab.room(fake.id))).toEqual(["me: one (sent)", "me: two (sent)"]);
     expect(fake.log.filter((e) => e.event === "message.created")).toHaveLength(2);
     expect(await storage.list("outbox/")).toEqual([]);
+  });
+
+  test("is the page's that it was written in: others send of it only what is left when that page is gone", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ members: ["alice", "bob"] });
+    const { tabs, close } = pages(3);
+    const [one, two, three] = tabs.map((storage) => stage.client("alice", { storage })) as [Parley, Parley, Parley];
+    stage.server.block("websocket", "events", "poll");
+    look(two.room(fake.id).timeline);
+    one.start();
+    two.start();
+    const cancelled = one.room(fake.id).send({ text: "cancelled" });
+    void one.room(fake.id).send({ text: "one" });
+    void two.room(fake.id).send({ text: "two" });
+    await stage.pass();
+    const key = one.room(fake.id).timeline.get().items[0]?.key ?? "";
+    one.stop();
+    stage.server.unblock("websocket", "events", "poll");
+    await stage.pass(60_000);
+    expect(lines(two.room(fake.id))).toEqual(["me: two (sent)"]);
+    one.room(fake.id).cancel(key);
+    await expect(cancelled).rejects.toThrow(OutboxError);
+    await stage.pass();
+    close(0);
+    three.start();
+    await stage.pass(5000);
+    expect(lines(two.room(fake.id))).toEqual(["me: two (sent)", "me: one (sent)"]);
+    expect(stage.server.calls.filter(({ method }) => method === "message.send")).toHaveLength(2);
+    expect(await tabs[2]?.list("outbox/")).toEqual([]);
   });
 
   test("another user's page sends nothing of it, and shows nothing", async () => {

@@ -40,8 +40,8 @@ describe.each([
     expect((await storage.list("key"))[0]?.[1]).toEqual({ list: [1] });
   });
 
-  test("is the caller's at once where nobody else can have it", async () => {
-    await make().claim();
+  test("gives a name at once where nobody else can have it", async () => {
+    expect(await make().claim("page")).toBe(true);
   });
 });
 
@@ -51,20 +51,20 @@ test("IndexedDB outlives the page, under the user's name", async () => {
   expect(await browserStorage("bob").list("")).toEqual([]);
 });
 
-test("what earlier pages have left is one tab's at a time", async () => {
-  const waiting: (() => void)[] = [];
-  const request = (_name: string, hold: () => Promise<unknown>): Promise<unknown> =>
-    new Promise((resolve) => {
-      waiting.push(() => void hold().then(resolve));
-      if (waiting.length === 1) waiting[0]?.();
-    });
+test("a name is one tab's at a time, and one that is not let go of in time is not given", async () => {
+  const waiting: { name: string; hold: () => Promise<never>; refuse: (error: Error) => void }[] = [];
+  const request = (name: string, _options: { signal: AbortSignal }, hold: () => Promise<never>): Promise<never> =>
+    new Promise((_, refuse) => waiting.push({ name, hold, refuse }));
   vi.stubGlobal("navigator", { locks: { request } });
-  const claims: string[] = [];
-  const first = browserStorage("alice").claim().then(() => claims.push("first"));
-  const second = browserStorage("alice").claim().then(() => claims.push("second"));
-  await first;
-  expect(claims).toEqual(["first"]);
-  waiting[1]?.(); // the first tab is closed
-  await second;
-  expect(claims).toEqual(["first", "second"]);
+  const [one, two] = [browserStorage("alice"), browserStorage("alice")];
+  const claims = [one.claim("page"), two.claim("page"), two.claim("page"), two.claim("other")];
+  expect(new Set(waiting.map(({ name }) => name)).size).toBe(2);
+  void waiting[0]?.hold();
+  expect(await claims[0]).toBe(true);
+  waiting[1]?.refuse(new DOMException("", "TimeoutError"));
+  expect(await claims[1]).toBe(false);
+  void waiting[2]?.hold(); // the first tab is closed
+  expect(await claims[2]).toBe(true);
+  waiting[3]?.refuse(new DOMException("", "SecurityError")); // there are no locks here: better twice than never
+  expect(await claims[3]).toBe(true);
 });
