@@ -1,8 +1,9 @@
 // One server process of the real binary, with a data folder of its own.
 
 import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -18,12 +19,14 @@ export class Server {
   log = [];
 
   #data;
+  #flags;
   #process = null;
   #killWithUs = () => this.#process?.kill('SIGKILL');
 
   /** Starts a server with an empty data folder, and answers once it listens. */
-  static async start() {
+  static async start(flags = ['--dev']) {
     const server = new Server();
+    server.#flags = flags;
     server.#data = await mkdtemp(join(tmpdir(), 'parley-browser-'));
     process.once('exit', server.#killWithUs);
     await server.restart();
@@ -32,7 +35,7 @@ export class Server {
 
   /** Starts it again, after kill(), on the same port and folder. */
   async restart() {
-    const args = ['serve', '--dev', '--data', this.#data, '--listen', this.addr, '--log-format', 'json'];
+    const args = ['serve', ...this.#flags, '--data', this.#data, '--listen', this.addr, '--log-format', 'json'];
     const child = spawn(artifact('parley'), args, { stdio: ['ignore', 'inherit', 'pipe'] });
     this.#process = child;
     const listening = new Promise((resolve) => {
@@ -48,11 +51,38 @@ export class Server {
   }
 
   /** Pulls the plug, and answers once the process is gone. */
-  async kill() {
+  kill() {
+    return this.#end('SIGKILL');
+  }
+
+  /** Asks it to end, which it does once its sessions have moved away. */
+  drain() {
+    return this.#end('SIGTERM');
+  }
+
+  async #end(signal) {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
+    this.#process.kill(signal);
     await ended;
+  }
+
+  /** A token of a user, as an application's back end signs it. */
+  async token(user, { seconds = 3600 } = {}) {
+    const secret = (await readFile(join(this.#data, 'secret'), 'utf8')).trim();
+    const now = Math.floor(Date.now() / 1000);
+    const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url');
+    const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: user, iat: now, exp: now + seconds })}`;
+    return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+  }
+
+  /** Makes a call as a user, from outside of any browser. */
+  async call(user, method, params) {
+    const headers = { Authorization: `Bearer ${await this.token(user)}` };
+    const response = await fetch(`http://${this.addr}/v1/${method}`, { method: 'POST', headers, body: JSON.stringify(params) });
+    const body = await response.json();
+    if (!response.ok) throw new Error(`${method} as ${user}: ${JSON.stringify(body)}`);
+    return body;
   }
 
   /** Kills it and removes its data. */

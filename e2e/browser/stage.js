@@ -25,20 +25,25 @@ const FLAGS = [
   '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup', // each page would bring a second one for an address bar
 ];
 /** What Chromium itself writes into the console where the server is away. */
-const OUTAGE = /^(WebSocket connection to .* failed|Failed to load resource: net::ERR_)/;
+export const OUTAGE = /^(WebSocket connection to .* failed|Failed to load resource: net::ERR_)/;
 
 const executablePath = spawnSync('which', ['chromium'], { encoding: 'utf8' }).stdout?.trim();
 const skip = executablePath ? false : 'MISSING: Chromium (Debian: chromium). The browser tests do not run here.';
 if (skip && process.env.CI) throw new Error(skip);
 if (skip) console.error(`################ ${skip}`);
 
-const browser = skip ? null : await chromium.launch({ executablePath, args: FLAGS });
+export const browser = skip ? null : await chromium.launch({ executablePath, args: FLAGS });
 after(() => browser?.close());
 
-/** A test: `act(stage)` plays it; afterwards no browser may have complained. */
+/** A test of the web client: `act(stage)` plays it; afterwards no browser may have complained. */
 export function story(title, act) {
+  play(title, async () => new Stage(await Server.start()), act);
+}
+
+/** A test on a stage of any kind. */
+export function play(title, set, act) {
   test(title, { skip, timeout: STORY_MS }, async () => {
-    const stage = new Stage(await Server.start());
+    const stage = await set();
     try {
       await act(stage);
       stage.checkComplaints();

@@ -1,0 +1,184 @@
+// What each story of the SDK plays on: a real server, a proxy in front of it, a site with a page, and tabs that show it.
+
+import assert from 'node:assert/strict';
+
+import { eventually } from '../person.js';
+import { Proxy } from '../proxy.js';
+import { Server } from '../server.js';
+import { browser, OUTAGE, play } from '../stage.js';
+import { Site } from './site.js';
+
+/** So that only what a story is about holds anybody up. */
+const UNLIMITED = ['messages-per-second', 'burst', 'room-messages-per-second', 'room-burst', 'calls-per-second'].flatMap((name) => [`--limits-${name}`, '0']);
+
+/** A test of the SDK: `act(bench)` plays it; afterwards no page may have thrown. */
+export function sdkStory(title, act, { flags = [] } = {}) {
+  play(title, () => Bench.set(flags), act);
+}
+
+class Bench {
+  site;
+  server;
+  proxy;
+  /** the room of alice and bob */
+  room;
+
+  #contexts = [];
+  #complaints = [];
+
+  static async set(flags) {
+    const bench = new Bench();
+    bench.site = await Site.open();
+    bench.server = await bench.start(flags);
+    bench.proxy = await Proxy.before(bench.server.addr);
+    bench.site.token = (user) => bench.server.token(user);
+    for (const user of ['alice', 'bob']) await bench.server.call(user, 'user.update', { name: user });
+    const { room } = await bench.server.call('bob', 'room.create', { kind: 'direct', members: ['alice'] });
+    bench.room = room.id;
+    return bench;
+  }
+
+  /** Starts a server that lets the site's pages in. */
+  start(flags = []) {
+    return Server.start([...UNLIMITED, '--origins', this.site.origin, '--drain', '2s', ...flags]);
+  }
+
+  /** A browser of somebody's own: what its tabs store, they share. */
+  async browser() {
+    const context = await browser.newContext();
+    context.on('weberror', (error) => this.#complaints.push(String(error.error())));
+    context.on('console', (message) => ['error', 'warning'].includes(message.type()) && this.#complaints.push(message.text()));
+    this.#contexts.push(context);
+    return context;
+  }
+
+  /** A tab with the page in it, in a browser of its own unless one is given. */
+  async tab(user, { browser, ...how } = {}) {
+    const page = await (browser ?? (await this.browser())).newPage();
+    const query = new URLSearchParams({ url: `http://${this.proxy.addr}`, user, room: this.room, ...how });
+    const tab = new Tab(page);
+    await page.goto(`${this.site.origin}/?${query}`);
+    return tab;
+  }
+
+  /** Sends as bob, from elsewhere. */
+  async say(...texts) {
+    for (const text of texts) await this.server.call('bob', 'message.send', { room: this.room, client_id: text, text });
+  }
+
+  /** The texts that the server has stored, in order. */
+  async stored() {
+    const texts = [];
+    for (let more = true, after = 0; more; ) {
+      const page = await this.server.call('bob', 'message.list', { room: this.room, after, limit: 200 });
+      texts.push(...page.messages.map(({ text }) => text));
+      after = page.messages.at(-1)?.seq ?? 0;
+      more = page.more;
+    }
+    return texts;
+  }
+
+  /** Waits until the server has stored exactly these. */
+  async stores(...texts) {
+    await eventually(async () => assert.deepEqual(await this.stored(), texts));
+  }
+
+  checkComplaints() {
+    assert.deepEqual(this.#complaints.filter((text) => !OUTAGE.test(text)), [], 'complaints of the browsers');
+  }
+
+  async picture() {
+    console.error(`What the browsers complained of: ${this.#complaints.join('\n')}\nThe end of the server's log:\n${this.server.log.join('\n')}`);
+  }
+
+  async close() {
+    for (const context of this.#contexts) await context.close();
+    await this.proxy.close();
+    await this.server.close();
+    await this.site.close();
+  }
+}
+
+/** A tab that shows the page. */
+class Tab {
+  page;
+
+  constructor(page) {
+    this.page = page;
+    page.setDefaultTimeout(15_000);
+  }
+
+  /** Sends, and does not wait for what becomes of it. */
+  say(...texts) {
+    return this.page.evaluate((texts) => texts.forEach((text) => room.send({ text })), texts);
+  }
+
+  /** The timeline: texts, those that are on their way marked so. */
+  texts() {
+    return this.page.evaluate(() => lines().map(({ text, status }) => (status === 'pending' || status === 'failed' ? `${text} (${status})` : text)));
+  }
+
+  /** Waits until the timeline is exactly this. */
+  async shows(...texts) {
+    await eventually(async () => assert.deepEqual(await this.texts(), texts));
+  }
+
+  /** Waits until these are in the timeline, among others, in this order, and none of them waits to be sent. */
+  async contains(...texts) {
+    await eventually(async () => assert.deepEqual((await this.texts()).filter((text) => texts.includes(text)), texts));
+  }
+
+  /** The texts that this tab sends over WebSockets from its next session on, every attempt of them. */
+  sends() {
+    const sent = [];
+    this.page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => {
+        const calls = payload.split('\n').map((line) => JSON.parse(line));
+        sent.push(...calls.filter(({ method }) => method === 'message.send').map(({ params }) => params.text));
+      });
+    });
+    return sent;
+  }
+
+  /** Ends the tab's process, with no word of farewell. */
+  async crash() {
+    const crashed = this.page.waitForEvent('crash');
+    const devtools = await this.page.context().newCDPSession(this.page);
+    void devtools.send('Page.crash').catch(() => {}); // nobody is left to answer
+    await crashed;
+    await this.page.close();
+  }
+
+  /** What the connection is doing. */
+  state() {
+    return this.page.evaluate(() => parley.connection.get());
+  }
+
+  /** The id of the session, once there is one that is not the one given. */
+  async live(transport, not) {
+    const handle = await this.page.waitForFunction(
+      async ([transport, not]) => {
+        const { status, transport: over } = parley.connection.get();
+        if (status !== 'live' || (transport && over !== transport)) return false;
+        const { sessions } = await parley.call('session.list', {});
+        const { session } = sessions.find(({ current }) => current) ?? {};
+        return session !== not && session;
+      },
+      [transport, not],
+    );
+    return handle.jsonValue();
+  }
+
+  /** Waits until the connection is lost. */
+  async lost() {
+    await this.page.waitForFunction(() => parley.connection.get().status !== 'live');
+  }
+
+  /** Checks that the link has told every event of the room once, in order, with no hole among them, up to the last. */
+  async unbroken(last) {
+    await this.page.waitForFunction((last) => seqs().at(-1) >= last, last);
+    const { told, resets } = await this.page.evaluate(() => ({ told: seqs(), resets: frames.filter(({ event }) => event === 'reset') }));
+    assert.deepEqual(told, told.map((_, i) => told[0] + i));
+    assert.deepEqual(resets, []);
+  }
+}
