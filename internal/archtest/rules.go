@@ -96,7 +96,7 @@ var layout = []row{
 	},
 
 	// For tests.
-	{pkg: "internal/broker/brokertest", imports: "internal/broker internal/testkit", libs: "go-cmp goleak rapid", tests: true},
+	{pkg: "internal/broker/brokertest", imports: "protocol internal/broker internal/testkit", libs: "go-cmp goleak rapid", tests: true},
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",

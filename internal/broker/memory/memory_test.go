@@ -33,3 +33,15 @@ func TestConformance(t *testing.T) {
 		Open: func(_ testing.TB, node string, r broker.Receiver) broker.Live { return bus.Join(node, r) },
 	})
 }
+
+func TestExchange(t *testing.T) {
+	feeds := map[string]*memory.Feed{} // by the first queue: the suite opens several exchanges with the same queues
+	brokertest.RunExchange(t, brokertest.ExchangeHarness{
+		Open: func(_ testing.TB, _ string, queues []broker.Queue) broker.Exchange {
+			if feeds[queues[0].Name] == nil {
+				feeds[queues[0].Name] = memory.NewFeed(queues)
+			}
+			return feeds[queues[0].Name].Join()
+		},
+	})
+}
