@@ -106,6 +106,7 @@ var layout = []row{
 	},
 	{pkg: "internal/testkit", imports: "*", libs: "json pgx sqlite nats nats-server go-cmp goleak coder-websocket", tests: true},
 	{pkg: "internal/archtest", tests: true},
+	{pkg: "e2e/history", libs: "porcupine", without: sockets, tests: true},
 	{pkg: "e2e", imports: "*", libs: "*", tests: true},
 }
 
@@ -133,6 +134,7 @@ var libraries = []library{
 	{"otel-sdk", "go.opentelemetry.io/otel/sdk"},
 	{"otlp", "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"},
 	{"pgx", "github.com/jackc/pgx/v5"},
+	{"porcupine", "github.com/anishathalye/porcupine"},
 	{"prometheus", "github.com/prometheus/client_golang"},
 	{"rapid", "pgregory.net/rapid"},
 	{"rueidis", "github.com/redis/rueidis"},
