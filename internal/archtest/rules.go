@@ -62,10 +62,11 @@ var layout = []row{
 	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/words",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words",
 		libs:    "json uuid sync",
 	},
-	{pkg: "internal/store/database", libs: "json pgx sqlite goose"},
+	{pkg: "internal/store/database", imports: "internal/store/slots", libs: "json pgx sqlite goose"},
+	{pkg: "internal/store/slots"},
 	{pkg: "internal/store/words", imports: "internal/store/database", libs: "text"},
 
 	// The edges.

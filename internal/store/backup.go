@@ -51,7 +51,7 @@ func Backup(ctx context.Context, o Options, to string, progress func(done, total
 // NewEpoch gives the store another epoch, so that every client loads its rooms anew: positions from before are no longer honoured. It must follow whatever
 // may have brought the store back to an earlier state. Servers read the epoch when they start, so that none may be running: ErrInUse.
 func (s *Store) NewEpoch(ctx context.Context) error {
-	return s.write(ctx, func(t database.Tx) error {
+	return s.write(ctx, scope{}, func(t database.Tx) error {
 		var node string
 		var beat protocol.Time
 		found, err := one(ctx, t, selectLiveNode, []any{protocol.At(s.now().Add(-liveFor))}, &node, &beat)

@@ -105,7 +105,7 @@ func (b *batcher[T]) carryOut(batch []*waiter[T]) {
 	}
 	err := b.run(ctx, items)
 	cancel()
-	if _, transient := errors.AsType[*protocol.Error](err); err != nil && !transient && len(batch) > 1 {
+	if _, transient := errors.AsType[*protocol.Error](err); err != nil && (!transient || IsMoved(err)) && len(batch) > 1 {
 		for i := range batch {
 			b.carryOut(batch[i : i+1])
 		}

@@ -13,11 +13,11 @@ import (
 const maxChanged = 5000
 
 var (
-	changedHeads = database.SQL(`SELECT h.room, h.seq, CAST(h.changed AS TEXT) FROM room_heads h WHERE (h.changed, h.room) > ({at $1}, $2)
+	changedHeads = database.SQL(`SELECT h.room, h.seq, CAST(h.changed AS TEXT) FROM room_heads h WHERE (h.changed, h.room) > ({at $1}, $2) {rooms h.room}
 		ORDER BY h.changed, h.room LIMIT CAST($3 AS BIGINT)`)
 	changedMembers = database.SQL(`SELECT ` + placeCols + `, m.user_id, m.state, m.joined_seq, m.read_seq, m.read_n, m.delivered, m.sent_n, CAST(m.changed AS TEXT)
 		FROM members m CROSS JOIN rooms r CROSS JOIN room_heads h
-		WHERE (m.changed, m.room, m.user_id) > ({at $1}, $2, $3) AND r.id = m.room AND h.room = m.room
+		WHERE (m.changed, m.room, m.user_id) > ({at $1}, $2, $3) AND r.id = m.room AND h.room = m.room {rooms m.room}
 		ORDER BY m.changed, m.room, m.user_id LIMIT CAST($4 AS BIGINT)`)
 	changedAuth = database.SQL(`SELECT count(*) FROM auth_mark WHERE changed >= {at $1}`)
 )
@@ -39,7 +39,7 @@ func (s *Store) Changed(ctx context.Context, since chat.Position) (*delivery.Cha
 		return nil, err
 	}
 	c := &delivery.Changes{Heads: map[string]protocol.Seq{}}
-	err = s.read(ctx, func(t database.Tx) error {
+	err = s.read(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		sw.ask(&b, c)
 		return t.Batch(ctx, &b)
@@ -59,7 +59,7 @@ func newSweep(p chat.Position) (*sweep, error) {
 	if checkPosition(p) == nil {
 		return &sweep{since: p, heads: []string{string(p), ""}, members: []string{string(p), "", ""}}, nil
 	}
-	key, err := pageKey(string(p), 6)
+	key, err := PageKey(string(p), 6)
 	if err != nil {
 		return nil, chat.ErrPosition
 	}
@@ -87,7 +87,7 @@ func (sw *sweep) position() (p chat.Position, more bool) {
 	key[0] = string(sw.next)
 	copy(key[1:3], sw.heads)
 	copy(key[3:6], sw.members)
-	return chat.Position(pageAfter(key...)), true
+	return chat.Position(PageAfter(key...)), true
 }
 
 // ask puts the next rows of each table into c.

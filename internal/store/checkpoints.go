@@ -18,6 +18,7 @@ var (
 		ON CONFLICT (session, number) DO UPDATE SET positions = excluded.positions, used_at = excluded.used_at`)
 	dropCheckpoints  = database.SQL(`DELETE FROM checkpoints WHERE session = $1 AND number < $2`)
 	selectCheckpoint = database.SQL(`SELECT positions FROM checkpoints WHERE session = $1 AND number = $2`)
+	keepNamed        = database.SQL(`UPDATE checkpoints SET used_at = $2 WHERE session IN {list $1}`)
 	keepCheckpoints  = database.SQL(`UPDATE checkpoints SET used_at = $2 WHERE session IN (SELECT s.id FROM sessions s WHERE s.node = $1)`)
 
 	// sweepCheckpoints passes over what another node is sweeping.
@@ -56,7 +57,7 @@ func (c *checkpoints) SaveCheckpoint(ctx context.Context, session string, number
 
 func (c *checkpoints) save(ctx context.Context, all []saving) error {
 	now := c.now()
-	return c.write(ctx, func(t database.Tx) error {
+	return c.write(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		b.Exec(sweepCheckpoints, protocol.At(now.Add(-checkpointLife)), maxCheckpointsSwept)
 		for _, s := range all {
@@ -70,7 +71,7 @@ func (c *checkpoints) save(ctx context.Context, all []saving) error {
 // Checkpoint is what SaveCheckpoint was given; nil if it is kept no longer, or never was.
 func (c *checkpoints) Checkpoint(ctx context.Context, session string, number uint64) ([]byte, error) {
 	var positions []byte
-	err := c.read(ctx, func(t database.Tx) error {
+	err := c.read(ctx, scope{}, func(t database.Tx) error {
 		_, err := one(ctx, t, selectCheckpoint, []any{session, int64(number)}, &positions)
 		return err
 	})
@@ -79,8 +80,16 @@ func (c *checkpoints) Checkpoint(ctx context.Context, session string, number uin
 
 // KeepCheckpoints keeps those of a node's live sessions for a day from now.
 func (c *checkpoints) KeepCheckpoints(ctx context.Context, node string) error {
-	return c.write(ctx, func(t database.Tx) error {
+	return c.write(ctx, scope{}, func(t database.Tx) error {
 		_, err := t.Exec(ctx, keepCheckpoints, node, protocol.At(c.now()))
+		return err
+	})
+}
+
+// KeepCheckpointsOf keeps those of some sessions for a day from now: of a node whose sessions are known to another shard.
+func (c *checkpoints) KeepCheckpointsOf(ctx context.Context, sessions []string) error {
+	return c.write(ctx, scope{}, func(t database.Tx) error {
+		_, err := t.Exec(ctx, keepNamed, database.JSONList(sessions), protocol.At(c.now()))
 		return err
 	})
 }

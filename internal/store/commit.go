@@ -17,6 +17,7 @@ type work struct {
 	lane   database.Lane
 	items  []*item // those that are decided here
 	passed []*item // those of rooms that another node holds
+	moved  []*item // those of rooms that are not this shard's to write
 
 	rooms   map[string]*chat.State
 	locked  map[string]bool // rooms whose head row is ours until the commit
@@ -50,6 +51,7 @@ func newWork(c *committer, l database.Lane, items []*item) *work {
 
 // run reads, decides and writes. It may be repeated with a new work after a failure.
 func (w *work) run(ctx context.Context, t database.Tx) error {
+	w.leave(t)
 	var appends []string
 	seen := map[string]bool{}
 	for _, it := range w.items {
@@ -98,6 +100,23 @@ func (w *work) run(ctx context.Context, t database.Tx) error {
 	return w.write(ctx, t)
 }
 
+// leave sets aside what is about rooms that this shard may not write: another shard's, or about to be.
+func (w *work) leave(t database.Tx) {
+	if t.Owned() == nil {
+		return
+	}
+	mine := w.items[:0:0]
+	for _, it := range w.items {
+		if it.err = nil; ofRooms(it.rooms()...).check(t, true) != nil {
+			it.answer, it.rows, it.err = nil, nil, errMoved
+			w.moved = append(w.moved, it)
+		} else {
+			mine = append(mine, it)
+		}
+	}
+	w.items = mine
+}
+
 // rooms are the rooms that an item is about.
 func (it *item) rooms() []string {
 	if it.append != nil {
@@ -126,6 +145,13 @@ func (w *work) pass() {
 // decide asks the core about one append and makes its effects visible to the next.
 func (w *work) decide(it *item) {
 	s := w.rooms[it.append.Room]
+	if it.unknown {
+		it.err = unavailable()
+		return
+	}
+	for user := range it.users {
+		s.Users[user] = true
+	}
 	e, err := s.Decide(it.append, w.now, &onceRated{it, w.c.rates})
 	if err != nil {
 		it.err = err

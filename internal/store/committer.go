@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type committer struct {
 	committed chat.Committed
 	rates     chat.Rates
 	prepare   func([]*chat.Append)
+	exist     func(context.Context, []string) (map[string]bool, error)
 	fatal     func(error)
 	queueMax  int
 	observe   func(Transaction)
@@ -51,6 +53,9 @@ type item struct {
 
 	move  *chat.Move
 	moved func(rows []chat.CursorRow, err *protocol.Error)
+
+	users   map[string]bool // of those whom it names, who exist, where another shard was asked
+	unknown bool            // it could not be
 
 	rated    bool // its rate was taken: a repeated transaction takes none
 	answered bool // only ever once
@@ -93,7 +98,7 @@ type committed struct {
 
 func newCommitter(s *Store, o Options) *committer {
 	c := &committer{
-		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, prepare: o.Prepare, fatal: o.Fatal, queueMax: o.QueueMax,
+		engine: s.engine, now: o.Now, log: o.Log, committed: o.Committed, rates: o.Rates, prepare: o.Prepare, exist: o.Exist, fatal: o.Fatal, queueMax: o.QueueMax,
 		observe: o.Observe,
 	}
 	if c.queueMax == 0 {
@@ -226,6 +231,7 @@ func (c *committer) work(l database.Lane) {
 	defer close(q.answers)
 	for batch := q.take(); batch != nil; batch = q.take() {
 		c.foretell(batch)
+		c.findUsers(batch)
 		c.commit(l, batch)
 	}
 }
@@ -242,6 +248,38 @@ func (c *committer) foretell(items []*item) {
 		}
 	}
 	c.prepare(appends)
+}
+
+// timeoutFind bounds how long a transaction waits to begin for other shards to say which users exist.
+const timeoutFind = 2 * time.Second
+
+// findUsers has it found out of the users that appends name whether they exist, where that is not for this store to say.
+func (c *committer) findUsers(items []*item) {
+	if c.exist == nil {
+		return
+	}
+	var named []*item
+	var users []string
+	for _, it := range items {
+		if it.append == nil {
+			continue
+		}
+		if need := it.append.Needs().Exist; len(need) > 0 {
+			named, users = append(named, it), append(users, need...)
+		}
+	}
+	if len(named) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeoutFind)
+	defer cancel()
+	exist, err := c.exist(ctx, users)
+	if err != nil {
+		c.log.Warn("finding out whether users exist", "error", err)
+	}
+	for _, it := range named {
+		it.users, it.unknown = exist, err != nil
+	}
 }
 
 // tell is the goroutine that answers for one lane, in the order of its commits.
@@ -269,7 +307,7 @@ func (c *committer) commit(l database.Lane, items []*item) {
 		w, err := c.try(l, items)
 		if err == nil {
 			c.hold(w.passed)
-			c.settle(l, w.items, w.commit())
+			c.settle(l, slices.Concat(w.items, w.moved), w.commit())
 			return
 		}
 		c.count.failures.Add(1)
@@ -279,7 +317,7 @@ func (c *committer) commit(l database.Lane, items []*item) {
 			switch c.resolve(w) {
 			case wasCommitted:
 				c.hold(w.passed)
-				c.settle(l, w.items, w.commit())
+				c.settle(l, slices.Concat(w.items, w.moved), w.commit())
 				return
 			case isUnknown:
 				c.refuse(l, items)

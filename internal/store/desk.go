@@ -31,9 +31,9 @@ func (s *Store) Hide(ctx context.Context, room, user string) error {
 	return s.writeEntry(ctx, hideRoom, room, user)
 }
 
-func (s *Store) writeEntry(ctx context.Context, q database.Text, args ...any) error {
-	return s.write(ctx, func(t database.Tx) error {
-		n, err := t.Exec(ctx, q, args...)
+func (s *Store) writeEntry(ctx context.Context, q database.Text, room string, args ...any) error {
+	return s.write(ctx, ofRooms(room), func(t database.Tx) error {
+		n, err := t.Exec(ctx, q, append([]any{room}, args...)...)
 		if err == nil && n == 0 {
 			return chat.ErrNoMember
 		}

@@ -13,7 +13,7 @@ var _ privacy.Estate = (*Store)(nil)
 
 var (
 	// selectTraces asks of each room whether the user left anything in it. Every message has a client_id, by which the events of one user are found.
-	selectTraces = database.SQL(`SELECT r.id FROM rooms r WHERE r.id > $2 AND r.deleted = 0 AND (
+	selectTraces = database.SQL(`SELECT r.id FROM rooms r WHERE r.id > $2 AND r.deleted = 0 {rooms r.id} AND (
 			EXISTS (SELECT 1 FROM members m WHERE m.room = r.id AND m.user_id = $1)
 			OR EXISTS (SELECT 1 FROM events e WHERE e.room = r.id AND e.user_id = $1 AND e.client_id <> '')
 			OR EXISTS (SELECT 1 FROM reactions x WHERE x.room = r.id AND x.user_id = $1)
@@ -37,7 +37,7 @@ type estate struct{ *db }
 // Traces implements privacy.Estate. It looks at every room after the given one until it has found enough.
 func (s estate) Traces(ctx context.Context, user, after string, limit int) ([]string, error) {
 	var rooms []string
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, selectTraces, []any{user, after, limit}, collect(&rooms, scanString))
 	})
 	return rooms, err
@@ -46,7 +46,7 @@ func (s estate) Traces(ctx context.Context, user, after string, limit int) ([]st
 // Written implements privacy.Estate.
 func (s estate) Written(ctx context.Context, room, user string, after protocol.Seq, limit int) ([]*chat.Message, error) {
 	var messages []*chat.Message
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, ofRooms(room), func(t database.Tx) error {
 		return t.Query(ctx, selectWritten, []any{room, user, after, limit}, func(scan database.Scan) error {
 			_, m, err := scanMessage(scan)
 			messages = append(messages, m)
@@ -59,7 +59,7 @@ func (s estate) Written(ctx context.Context, room, user string, after protocol.S
 // Reacted implements privacy.Estate.
 func (s estate) Reacted(ctx context.Context, room, user string) ([]chat.ReactionKey, error) {
 	var keys []chat.ReactionKey
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, ofRooms(room), func(t database.Tx) error {
 		return t.Query(ctx, selectReacted, []any{room, user}, collect(&keys, func(scan database.Scan, _ ...any) (chat.ReactionKey, error) {
 			k := chat.ReactionKey{User: user}
 			return k, scan(&k.Target, &k.Emoji)
@@ -70,7 +70,7 @@ func (s estate) Reacted(ctx context.Context, room, user string) ([]chat.Reaction
 
 // Blank implements privacy.Estate.
 func (s estate) Blank(ctx context.Context, user string) error {
-	return s.write(ctx, func(t database.Tx) error {
+	return s.write(ctx, ofUsers(user), func(t database.Tx) error {
 		var b database.Batch
 		b.Exec(blankUser, user, protocol.At(s.now()))
 		b.Exec(deletePresence, user)
@@ -81,7 +81,7 @@ func (s estate) Blank(ctx context.Context, user string) error {
 // Emptied implements privacy.Estate.
 func (s estate) Emptied(ctx context.Context, room string) (bool, error) {
 	empty := 1
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, ofRooms(room), func(t database.Tx) error {
 		_, err := one(ctx, t, selectEmptied, []any{room}, &empty)
 		return err
 	})
@@ -90,7 +90,7 @@ func (s estate) Emptied(ctx context.Context, room string) (bool, error) {
 
 // Request implements privacy.Estate.
 func (s estate) Request(ctx context.Context, e privacy.Subject) error {
-	return s.write(ctx, func(t database.Tx) error {
+	return s.write(ctx, scope{}, func(t database.Tx) error {
 		_, err := t.Exec(ctx, requestErasure, string(e.Kind), e.ID, protocol.At(s.now()))
 		return err
 	})
@@ -98,7 +98,7 @@ func (s estate) Request(ctx context.Context, e privacy.Subject) error {
 
 // Done implements privacy.Estate.
 func (s estate) Done(ctx context.Context, e privacy.Subject) error {
-	return s.write(ctx, func(t database.Tx) error {
+	return s.write(ctx, scope{}, func(t database.Tx) error {
 		_, err := t.Exec(ctx, erasureDone, string(e.Kind), e.ID, protocol.At(s.now()))
 		return err
 	})
@@ -107,7 +107,7 @@ func (s estate) Done(ctx context.Context, e privacy.Subject) error {
 // Erasures implements privacy.Estate.
 func (s estate) Erasures(ctx context.Context, pending bool) ([]privacy.Erasure, error) {
 	var all []privacy.Erasure
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, selectErasures, []any{flag(pending)}, collect(&all, func(scan database.Scan, _ ...any) (e privacy.Erasure, err error) {
 			return e, scan(&e.Kind, &e.ID, &e.RequestedAt, &e.DoneAt)
 		}))

@@ -16,7 +16,7 @@ var _ chat.Inbox = (*Store)(nil)
 
 // The rooms of a user, for the names m (their row), r and h.
 const (
-	fromOwnRooms = ` FROM members m CROSS JOIN rooms r CROSS JOIN room_heads h WHERE m.user_id = $1 AND r.id = m.room AND h.room = m.room`
+	fromOwnRooms = ` FROM members m CROSS JOIN rooms r CROSS JOIN room_heads h WHERE m.user_id = $1 AND r.id = m.room AND h.room = m.room {rooms m.room}`
 	inList       = ` AND m.state = ` + isMember + ` AND r.deleted = 0 AND NOT (m.hidden_at <> 0 AND h.seq <= m.hidden_at)`
 	changedSince = ` AND (h.changed >= {at $8} OR m.changed >= {at $8})`
 	inboxPage    = `SELECT m.room, h.at, h.last` + fromOwnRooms + inList + ` AND (h.at < $2 OR (h.at = $2 AND m.room < $3))
@@ -58,7 +58,7 @@ func (s *Store) List(ctx context.Context, user string, q chat.InboxQuery) (*chat
 		return nil, err
 	}
 	page := &chat.InboxPage{}
-	err = s.read(ctx, func(t database.Tx) error {
+	err = s.read(ctx, scope{}, func(t database.Tx) error {
 		var keys []inboxKey
 		var b database.Batch
 		b.Query(selectPosition, func(scan database.Scan) error { return scan(&page.Position) })
@@ -79,7 +79,7 @@ func (s *Store) List(ctx context.Context, user string, q chat.InboxQuery) (*chat
 		if len(keys) > q.Limit {
 			keys = keys[:q.Limit]
 			last := keys[q.Limit-1]
-			page.Next = pageAfter(strconv.FormatInt(int64(last.at), 10), last.room)
+			page.Next = PageAfter(strconv.FormatInt(int64(last.at), 10), last.room)
 		}
 		page.Entries, err = readEntries(ctx, t, user, keys)
 		return err
@@ -91,7 +91,7 @@ func (s *Store) List(ctx context.Context, user string, q chat.InboxQuery) (*chat
 }
 
 func inboxArgs(user string, q chat.InboxQuery) ([]any, error) {
-	key, err := pageKey(q.Page, 2)
+	key, err := PageKey(q.Page, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -200,14 +200,14 @@ func (s *Store) Memberships(ctx context.Context, user string) ([]chat.Place, err
 const maxNames = 5000
 
 var (
-	listChannels = database.SQL(`SELECT r.id, r.folded FROM rooms r WHERE r.kind = 'channel' AND r.deleted = 0 AND (r.folded, r.id) > ($1, $2)
+	listChannels = database.SQL(`SELECT r.id, r.folded FROM rooms r WHERE r.kind = 'channel' AND r.deleted = 0 AND (r.folded, r.id) > ($1, $2) {rooms r.id}
 		ORDER BY r.folded, r.id LIMIT CAST($3 AS BIGINT)`)
 	selectBans = database.SQL(`SELECT m.room FROM members m WHERE m.user_id = $1 AND m.state = ` + isBanned)
 )
 
 // Browse implements chat.Inbox. A page may hold fewer than limit rooms, even none, and yet have a next one.
 func (s *Store) Browse(ctx context.Context, user, query, after string, limit int) (rooms []*chat.Scene, next string, err error) {
-	key, err := pageKey(after, 2)
+	key, err := PageKey(after, 2)
 	if err != nil {
 		return nil, "", err
 	}
@@ -220,7 +220,7 @@ func (s *Store) Browse(ctx context.Context, user, query, after string, limit int
 	if len(words) > 0 {
 		most = maxNames
 	}
-	err = s.read(ctx, func(t database.Tx) error {
+	err = s.read(ctx, scope{}, func(t database.Tx) error {
 		var bans []string
 		var b database.Batch
 		b.Query(listChannels, collect(&names, func(scan database.Scan, _ ...any) (n [2]string, err error) {
@@ -241,7 +241,7 @@ func (s *Store) Browse(ctx context.Context, user, query, after string, limit int
 				ids = append(ids, n[0])
 			}
 			if cut := len(ids) == limit && i < len(names)-1; cut || i == most-1 {
-				next = pageAfter(n[1], n[0])
+				next = PageAfter(n[1], n[0])
 				break
 			}
 		}

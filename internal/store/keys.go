@@ -30,7 +30,7 @@ func (a *accounts) RemoveKey(ctx context.Context, name string) error {
 
 // changeKeys carries out a statement that changes one key; otherwise is what it means when none was changed.
 func (a *accounts) changeKeys(ctx context.Context, otherwise error, q database.Text, args ...any) error {
-	return a.write(ctx, func(t database.Tx) error {
+	return a.write(ctx, scope{}, func(t database.Tx) error {
 		n, err := t.Exec(ctx, q, args...)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (a *accounts) changeKeys(ctx context.Context, otherwise error, q database.T
 // Keys implements auth.Keys.
 func (a *accounts) Keys(ctx context.Context) ([]auth.Key, error) {
 	var keys []auth.Key
-	err := a.read(ctx, func(t database.Tx) error {
+	err := a.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, listKeys, nil, collect(&keys, func(scan database.Scan, _ ...any) (k auth.Key, err error) {
 			err = scan(&k.Name, &k.CreatedAt)
 			return k, err
@@ -58,7 +58,7 @@ func (a *accounts) Keys(ctx context.Context) ([]auth.Key, error) {
 // KeyByHash implements auth.Keys. The hash is looked up by an index: what its time might tell is a hash, from which nobody gets to a key.
 func (a *accounts) KeyByHash(ctx context.Context, hash [32]byte) (string, error) {
 	var name string
-	err := a.read(ctx, func(t database.Tx) error {
+	err := a.read(ctx, scope{}, func(t database.Tx) error {
 		found, err := one(ctx, t, findKey, []any{hash[:]}, &name)
 		if err == nil && !found {
 			return auth.ErrNoKey

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"slices"
 	"strconv"
 )
 
@@ -38,6 +39,9 @@ func (n *names) Key(purpose string) []byte {
 	h.Write([]byte("key|" + purpose))
 	return h.Sum(nil)
 }
+
+// Secret is what all that is this deployment's is derived from. It is for the other shards of the same deployment, and for nobody else.
+func (n *names) Secret() []byte { return slices.Clone(n.secret) }
 
 func (n *names) derive(stable, rest string) string {
 	return "r_" + n.mac("slot|" + stable)[:2] + n.mac("room|" + stable + rest)[:26]

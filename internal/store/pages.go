@@ -11,13 +11,13 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// pageAfter is the name of the page that begins after the row with this key: opaque to those who carry it.
-func pageAfter(key ...string) string {
+// PageAfter is the name of the page that begins after the row with this key: opaque to those who carry it.
+func PageAfter(key ...string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(database.JSONList(key)))
 }
 
-// pageKey is the key that a page's name stands for, nil for the first page.
-func pageKey(page string, parts int) ([]string, error) {
+// PageKey is the key that a page's name stands for, nil for the first page.
+func PageKey(page string, parts int) ([]string, error) {
 	if page == "" {
 		return nil, nil
 	}

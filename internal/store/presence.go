@@ -32,8 +32,8 @@ var (
 	selectVisible = database.SQL(`SELECT p.a, p.b, COALESCE(s.status, 'online'), COALESCE(s.last_seen, 0) FROM {pairs $1} p LEFT JOIN presence s ON s.user_id = p.b
 		WHERE p.a = p.b OR (SELECT 1 FROM members m CROSS JOIN members o CROSS JOIN rooms r
 			WHERE m.user_id = p.a AND m.state = ` + isMember + ` AND o.room = m.room AND o.user_id = p.b AND o.state = ` + isMember + `
-				AND r.id = m.room AND r.deleted = 0 AND r.kind IN ('direct', 'group') LIMIT 1) = 1`)
-	selectInvisible   = database.SQL(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible'`)
+				AND r.id = m.room AND r.deleted = 0 AND r.kind IN ('direct', 'group') {rooms r.id} LIMIT 1) = 1`)
+	selectInvisible   = database.SQL(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible' {users s.user_id}`)
 	selectInvisibleOf = database.SQL(`SELECT s.user_id FROM presence s WHERE s.status = 'invisible' AND s.user_id IN {list $1}`)
 )
 
@@ -66,7 +66,11 @@ func (k *keptPresence) SetStatus(ctx context.Context, user string, status protoc
 func (k *keptPresence) setStatuses(ctx context.Context, changes []statusChange) error {
 	changes = slices.Clone(changes)
 	slices.SortStableFunc(changes, func(a, b statusChange) int { return strings.Compare(a.user, b.user) })
-	return k.write(ctx, func(t database.Tx) error {
+	users := make([]string, len(changes))
+	for i, c := range changes {
+		users[i] = c.user
+	}
+	return k.write(ctx, ofUsers(users...), func(t database.Tx) error {
 		var b database.Batch
 		for _, c := range changes {
 			b.Exec(upsertStatus, c.user, c.status, c.at)
@@ -81,10 +85,11 @@ func (k *keptPresence) Seen(ctx context.Context, last map[string]protocol.Time) 
 		return nil
 	}
 	rows := make([][2]any, 0, len(last))
-	for _, user := range slices.Sorted(maps.Keys(last)) {
+	users := slices.Sorted(maps.Keys(last))
+	for _, user := range users {
 		rows = append(rows, [2]any{user, int64(last[user])})
 	}
-	return k.write(ctx, func(t database.Tx) error {
+	return k.write(ctx, ofUsers(users...), func(t database.Tx) error {
 		_, err := t.Exec(ctx, upsertSeen, database.JSONList(rows))
 		return err
 	})
@@ -105,7 +110,7 @@ func (k *keptPresence) Lost(ctx context.Context, node string) error {
 	case node != "":
 		since = 0
 	}
-	return k.write(ctx, func(t database.Tx) error {
+	return k.write(ctx, scope{}, func(t database.Tx) error {
 		_, err := t.Exec(ctx, upsertLost, before, since, node)
 		return err
 	})
@@ -118,7 +123,7 @@ func (k *keptPresence) Visible(ctx context.Context, pairs []presence.Pair) (map[
 		asked[i] = [2]string{p.Viewer, p.User}
 	}
 	visible := make(map[presence.Pair]presence.Kept, len(pairs))
-	err := k.read(ctx, func(t database.Tx) error {
+	err := k.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, selectVisible, []any{database.JSONList(asked)}, func(scan database.Scan) error {
 			var p presence.Pair
 			var k presence.Kept
@@ -137,6 +142,6 @@ func (k *keptPresence) Invisible(ctx context.Context, users []string) ([]string,
 		q, args = selectInvisibleOf, []any{database.JSONList(users)}
 	}
 	var found []string
-	err := k.read(ctx, func(t database.Tx) error { return t.Query(ctx, q, args, collect(&found, scanString)) })
+	err := k.read(ctx, scope{}, func(t database.Tx) error { return t.Query(ctx, q, args, collect(&found, scanString)) })
 	return found, err
 }

@@ -27,11 +27,9 @@ const (
 )
 
 var (
-	selectDue = database.Text{
-		database.SQLite:   database.SQL(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT)`)[database.SQLite],
-		database.Postgres: database.SQL(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT) FOR NO KEY UPDATE SKIP LOCKED`)[database.Postgres],
-	}
-	countDue = database.SQL(`SELECT count(*) FROM rooms WHERE due <> 0 AND due <= $1`)
+	selectDue = database.Apart(`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 ORDER BY due LIMIT CAST($2 AS BIGINT)`,
+		`SELECT id FROM rooms WHERE due <> 0 AND due <= $1 {upkeep id} ORDER BY due LIMIT CAST($2 AS BIGINT) FOR NO KEY UPDATE SKIP LOCKED`)
+	countDue = database.SQL(`SELECT count(*) FROM rooms WHERE due <> 0 AND due <= $1 {upkeep id}`)
 	claimDue = database.SQL(`UPDATE rooms SET due = $1 WHERE id IN {list $2}`)
 
 	selectAging   = database.SQL(`SELECT ` + roomCols + `, ` + headCols + `, h.applied FROM rooms r JOIN room_heads h ON h.room = r.id WHERE r.id = $1`)
@@ -59,8 +57,8 @@ var (
 
 // newForgetting makes a statement that deletes some rows. Two nodes that forget at the same time do not wait for each other.
 func newForgetting(table, key, where string) database.Text {
-	q := `DELETE FROM ` + table + ` WHERE (` + key + `) IN (SELECT ` + key + ` FROM ` + table + ` WHERE ` + where + ` LIMIT CAST($2 AS BIGINT)`
-	return database.Text{database.SQLite: q + `)`, database.Postgres: q + ` FOR UPDATE SKIP LOCKED)`}
+	q := `DELETE FROM ` + table + ` WHERE (` + key + `) IN (SELECT ` + key + ` FROM ` + table + ` WHERE ` + where + ` {upkeep room} LIMIT CAST($2 AS BIGINT)`
+	return database.Apart(q+`)`, q+` FOR UPDATE SKIP LOCKED)`)
 }
 
 // dueAt is when the sweep shall look at a room that the log has made or changed.
@@ -92,7 +90,7 @@ type pruner struct{ *db }
 // Claim implements retention.Source.
 func (s *pruner) Claim(ctx context.Context, limit int) (rooms []string, due int, err error) {
 	now := protocol.At(s.now())
-	err = s.write(ctx, func(t database.Tx) error {
+	err = s.write(ctx, scope{}, func(t database.Tx) error {
 		rooms = nil
 		var b database.Batch
 		b.Query(countDue, func(scan database.Scan) error { return scan(&due) }, now)
@@ -174,12 +172,12 @@ func (s *pruner) Prune(ctx context.Context, room string) (retention.Batch, error
 
 func (s *pruner) plan(ctx context.Context, room string) (*pruning, error) {
 	p := &pruning{now: protocol.At(s.now())}
-	return p, s.read(ctx, func(t database.Tx) error { return p.read(ctx, t, room) })
+	return p, s.read(ctx, scope{rooms: []string{room}, upkeep: true}, func(t database.Tx) error { return p.read(ctx, t, room) })
 }
 
 func (s *pruner) carryOut(ctx context.Context, p *pruning) (batch retention.Batch, err error) {
 	room := p.room.ID
-	err = s.write(ctx, func(t database.Tx) error {
+	err = s.write(ctx, scope{rooms: []string{room}, upkeep: true}, func(t database.Tx) error {
 		batch = retention.Batch{More: true}
 		if err := s.engine.Heads(ctx, t, database.Waiting, []string{room}, func(database.Scan) error { return nil }); err != nil {
 			return err
@@ -308,7 +306,7 @@ func (p *pruning) due(left bool) protocol.Time {
 // Forget implements retention.Source.
 func (s *pruner) Forget(ctx context.Context) (rows int, err error) {
 	now := protocol.At(s.now())
-	err = s.write(ctx, func(t database.Tx) error {
+	err = s.write(ctx, scope{}, func(t database.Tx) error {
 		ids, err := t.Exec(ctx, forgetIDs, later(now, -rememberFor), maxPruned)
 		if err != nil {
 			return err

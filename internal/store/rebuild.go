@@ -31,7 +31,7 @@ var (
 // find less. It may be called while servers run. When it fails half way the index is incomplete until it is called again.
 func (s *Store) RebuildSearch(ctx context.Context) error {
 	if s.engine.Dialect() == database.SQLite {
-		return s.write(ctx, func(t database.Tx) error {
+		return s.write(ctx, scope{}, func(t database.Tx) error {
 			if _, err := t.Exec(ctx, setBack); err != nil {
 				return err
 			}
@@ -40,13 +40,13 @@ func (s *Store) RebuildSearch(ctx context.Context) error {
 		})
 	}
 	// The log does not wait for all marks at once. What a relay applies meanwhile it applies again later, over itself.
-	err := s.write(ctx, func(t database.Tx) error {
+	err := s.write(ctx, scope{}, func(t database.Tx) error {
 		_, err := t.Exec(ctx, clearIndex)
 		return err
 	})
 	for after := ""; err == nil; {
 		var rooms []string
-		err = s.write(ctx, func(t database.Tx) error {
+		err = s.write(ctx, scope{}, func(t database.Tx) error {
 			rooms = nil
 			return t.Query(ctx, setBack, []any{after, maxSetBack}, collect(&rooms, scanString))
 		})
@@ -62,7 +62,7 @@ func (s *Store) RebuildSearch(ctx context.Context) error {
 
 // Unapplied is how many rooms have an event from before a time that the relay has not applied, and how many events it has still to apply there.
 func (s *Store) Unapplied(ctx context.Context, before time.Time) (rooms, events int, err error) {
-	err = s.read(ctx, func(t database.Tx) error {
+	err = s.read(ctx, scope{}, func(t database.Tx) error {
 		_, err := one(ctx, t, countUnapplied, []any{protocol.At(before)}, &rooms, &events)
 		return err
 	})

@@ -23,7 +23,7 @@ const maxApplied = 128 << 10
 
 var (
 	selectBehind = database.SQL(`SELECT h.room, h.applied, h.seq, COALESCE(e.at, h.at) FROM room_heads h LEFT JOIN events e ON e.room = h.room AND e.seq = h.applied + 1
-		WHERE h.applied < h.seq AND h.room > $1 AND substr(h.room, 3, 1) IN {list $2} ORDER BY h.room LIMIT CAST($3 AS BIGINT)`)
+		WHERE h.applied < h.seq AND h.room > $1 AND substr(h.room, 3, 1) IN {list $2} {upkeep h.room} ORDER BY h.room LIMIT CAST($3 AS BIGINT)`)
 	// selectChanges are the messages that the events made or changed, with the content that they have now; a deleted one has none.
 	selectChanges = database.SQL(`SELECT c.seq, e.seq, e.at, COALESCE(NULLIF(o.content, ''), e.data)
 		FROM events c CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
@@ -38,23 +38,23 @@ var (
 		LIMIT $4 FOR UPDATE SKIP LOCKED)) RETURNING slots`}
 )
 
-// slots are the groups that relays share: the first character of the two that say where a room is placed.
-const slots = "0123456789abcdefghjkmnpqrstvwxyz"
+// groups are what relays share: the first character of the two that say where a room is placed.
+const groups = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // Lease implements relay.Source. A SQLite store has one node, whose share is all.
 func (s *Store) Lease(ctx context.Context, node string, ttl time.Duration) (relay.Share, error) {
 	if s.engine.Dialect() == database.SQLite {
-		return strings.Split(slots, ""), nil
+		return strings.Split(groups, ""), nil
 	}
 	share := relay.Share{}
-	err := s.write(ctx, func(t database.Tx) error {
+	err := s.write(ctx, scope{}, func(t database.Tx) error {
 		share = share[:0]
 		var others int
 		now := s.now()
 		if _, err := one(ctx, t, countNodes, []any{protocol.At(now.Add(-liveFor)), node}, &others); err != nil {
 			return err
 		}
-		most := (len(slots) + others) / (1 + others) // rounded up
+		most := (len(groups) + others) / (1 + others) // rounded up
 		return t.Query(ctx, takeLeases, []any{node, protocol.At(now), protocol.At(now.Add(ttl)), most}, collect((*[]string)(&share), scanString))
 	})
 	return share, err
@@ -63,7 +63,7 @@ func (s *Store) Lease(ctx context.Context, node string, ttl time.Duration) (rela
 // Behind implements relay.Source.
 func (s *Store) Behind(ctx context.Context, share relay.Share, after string, limit int) ([]relay.Backlog, error) {
 	var rooms []relay.Backlog
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, selectBehind, []any{after, database.JSONList(share), limit}, collect(&rooms, func(scan database.Scan, _ ...any) (b relay.Backlog, err error) {
 			err = scan(&b.Room, &b.Mark, &b.Head, &b.Since)
 			return b, err
@@ -89,7 +89,11 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 }
 
 func (s *Store) applyPrepared(ctx context.Context, spans []relay.Span, documents []document) error {
-	return s.write(ctx, func(t database.Tx) error {
+	rooms := make([]string, len(spans))
+	for i, span := range spans {
+		rooms[i] = span.Room
+	}
+	return s.write(ctx, scope{rooms: rooms, upkeep: true}, func(t database.Tx) error {
 		if err := s.index(ctx, t, documents); err != nil {
 			return err
 		}
@@ -143,7 +147,7 @@ type change struct {
 func (s *Store) prepare(ctx context.Context, spans []relay.Span) ([]relay.Span, []document, error) {
 	spans = slices.SortedFunc(slices.Values(spans), func(a, b relay.Span) int { return cmp.Compare(a.Room, b.Room) })
 	var changes []change
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		for _, span := range spans {
 			b.Query(selectChanges, collect(&changes, func(scan database.Scan, _ ...any) (change, error) {

@@ -15,7 +15,7 @@ import (
 var _ chat.Search = (*Store)(nil)
 
 var (
-	recentPlaces = database.SQL(`SELECT ` + placeCols + `, m.joined_seq` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0
+	recentPlaces = database.SQL(`SELECT ` + placeCols + `, m.joined_seq, h.at` + fromOwnRooms + ` AND m.state = ` + isMember + ` AND r.deleted = 0
 		ORDER BY h.at DESC, m.room DESC LIMIT CAST($2 AS BIGINT)`)
 
 	// findMessages reads candidates, newest first, below a place: on SQLite a rowid, on PostgreSQL a time, a room and a seq.
@@ -47,13 +47,31 @@ var (
 	}
 )
 
+// RecentPlace is a room and when its last event was made.
+type RecentPlace struct {
+	chat.Place
+	At protocol.Time
+}
+
 // Recent implements chat.Search.
 func (s *Store) Recent(ctx context.Context, user string, limit int) (places []chat.Place, more bool, err error) {
-	places, err = s.places(ctx, user, recentPlaces, limit+1)
-	if len(places) > limit {
-		places, more = places[:limit], true
+	recent, err := s.RecentPlaces(ctx, user, limit+1)
+	for _, p := range recent[:min(len(recent), limit)] {
+		places = append(places, p.Place)
 	}
-	return places, more, err
+	return places, len(recent) > limit, err
+}
+
+// RecentPlaces are the rooms that the user is a member of, those with the newest events first, at most limit.
+func (s *Store) RecentPlaces(ctx context.Context, user string, limit int) ([]RecentPlace, error) {
+	var places []RecentPlace
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
+		return t.Query(ctx, recentPlaces, []any{user, limit}, collect(&places, func(scan database.Scan, _ ...any) (p RecentPlace, err error) {
+			p.Place, err = scanOwnPlace(scan, &p.At)
+			return p, err
+		}))
+	})
+	return places, err
 }
 
 // FindMessages implements chat.Search.
@@ -70,7 +88,7 @@ func (s *Store) FindMessages(ctx context.Context, user string, q chat.SearchQuer
 		rooms[i], f.from[p.Room] = p.Room, p.From
 	}
 	f.expression = f.want.Expression(s.engine.Dialect(), rooms)
-	err := s.read(ctx, func(t database.Tx) error { return f.run(ctx, t, s.engine.Dialect()) })
+	err := s.read(ctx, ofRooms(rooms...), func(t database.Tx) error { return f.run(ctx, t, s.engine.Dialect()) })
 	if err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil, err
 	}
@@ -101,7 +119,7 @@ const maxCandidates = 2000 // that are read at once
 // beginAt goes on behind a page.
 func (f *finder) beginAt(page string) error {
 	f.at = found{Found: chat.Found{Message: &chat.Message{At: math.MaxInt64}}, row: math.MaxInt64}
-	key, err := pageKey(page, 4)
+	key, err := PageKey(page, 4)
 	if err != nil || key == nil {
 		return err
 	}
@@ -129,7 +147,7 @@ func (f *finder) page(partial bool) *chat.SearchPage {
 	}
 	if more {
 		m := last.Message
-		p.Next = pageAfter(strconv.FormatInt(int64(m.At), 10), last.Room, strconv.FormatUint(uint64(m.Seq), 10), strconv.FormatInt(last.row, 10))
+		p.Next = PageAfter(strconv.FormatInt(int64(m.At), 10), last.Room, strconv.FormatUint(uint64(m.Seq), 10), strconv.FormatInt(last.row, 10))
 	}
 	return p
 }

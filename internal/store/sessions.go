@@ -37,6 +37,7 @@ var (
 	liveSessions = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s JOIN nodes n ON n.id = s.node WHERE s.user_id = $1 AND n.beat_at >= $2
 		ORDER BY s.created_at DESC, s.id DESC`)
 	allSessions   = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
+	sessionsAt    = database.SQL(`SELECT s.id FROM sessions s WHERE s.node = $1`)
 	knownSessions = database.SQL(`SELECT id FROM sessions WHERE id IN {list $1}`)
 	upsertSession = database.SQL(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (user_id, device) DO UPDATE SET id = excluded.id, client = excluded.client, node = excluded.node, created_at = excluded.created_at,
@@ -121,7 +122,7 @@ func (a *accounts) openSessions(ctx context.Context, openings []*opening) error 
 		users[o.session.User], nodes[o.session.Node] = true, true
 	}
 	ids := slices.Collect(maps.Keys(users))
-	return a.write(ctx, func(t database.Tx) error {
+	return a.write(ctx, ofUsers(ids...), func(t database.Tx) error {
 		now := a.now()
 		sessions, revoked := map[device]held{}, map[device]int64{}
 		var b database.Batch
@@ -221,7 +222,7 @@ func (a *accounts) End(ctx context.Context, ids []string) error {
 }
 
 func (a *accounts) endSessions(ctx context.Context, ids [][]string) error {
-	return a.write(ctx, func(t database.Tx) error {
+	return a.write(ctx, scope{}, func(t database.Tx) error {
 		_, err := t.Exec(ctx, deleteSessions, database.JSONList(slices.Concat(ids...)))
 		return err
 	})
@@ -230,16 +231,32 @@ func (a *accounts) endSessions(ctx context.Context, ids [][]string) error {
 // Sessions implements auth.Sessions.
 func (a *accounts) Sessions(ctx context.Context, user string) ([]auth.Session, error) {
 	var sessions []auth.Session
-	err := a.read(ctx, func(t database.Tx) error {
+	err := a.read(ctx, ofUsers(user), func(t database.Tx) error {
 		return t.Query(ctx, liveSessions, []any{user, protocol.At(a.now().Add(-liveFor))}, collect(&sessions, scanSession))
 	})
 	return sessions, err
 }
 
+// SessionsOf are the live sessions of some users, by user and device.
+func (a *accounts) SessionsOf(ctx context.Context, users []string) ([]auth.Session, error) {
+	var sessions []auth.Session
+	err := a.read(ctx, ofUsers(users...), func(t database.Tx) error {
+		return t.Query(ctx, liveSessionsOf, []any{database.JSONList(users), protocol.At(a.now().Add(-liveFor))}, collect(&sessions, scanSession))
+	})
+	return sessions, err
+}
+
+// SessionsAt are the ids of a node's sessions.
+func (a *accounts) SessionsAt(ctx context.Context, node string) ([]string, error) {
+	var ids []string
+	err := a.read(ctx, scope{}, func(t database.Tx) error { return t.Query(ctx, sessionsAt, []any{node}, collect(&ids, scanString)) })
+	return ids, err
+}
+
 // Standing implements auth.Sessions.
 func (a *accounts) Standing(ctx context.Context, ids []string) (map[string]bool, error) {
 	known := make(map[string]bool, len(ids))
-	err := a.read(ctx, func(t database.Tx) error {
+	err := a.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, knownSessions, []any{database.JSONList(ids)}, func(scan database.Scan) error {
 			id, err := scanString(scan)
 			known[id] = true
@@ -252,7 +269,7 @@ func (a *accounts) Standing(ctx context.Context, ids []string) (map[string]bool,
 // Revoke implements auth.Sessions.
 func (a *accounts) Revoke(ctx context.Context, user, session, from string, notBefore int64) ([]auth.Session, error) {
 	var ended []auth.Session
-	err := a.write(ctx, func(t database.Tx) error {
+	err := a.write(ctx, ofUsers(user), func(t database.Tx) error {
 		ended = nil
 		var b database.Batch
 		b.Exec(insertUsers, usersList([]string{user}), protocol.At(a.now())) // so that there is a row to lock
@@ -289,14 +306,14 @@ func (a *accounts) Revoke(ctx context.Context, user, session, from string, notBe
 // Revocations implements auth.Sessions.
 func (a *accounts) Revocations(ctx context.Context) ([]auth.Revocation, error) {
 	var all []auth.Revocation
-	err := a.read(ctx, func(t database.Tx) error { return t.Query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
+	err := a.read(ctx, scope{}, func(t database.Tx) error { return t.Query(ctx, selectRevocations, nil, collect(&all, scanRevocation)) })
 	return all, err
 }
 
 // Beat implements auth.Sessions. It also removes, a part at a time, tickets that have expired and what nodes left behind that have been silent for an hour.
 func (a *accounts) Beat(ctx context.Context, node string) error {
 	now := a.now()
-	return a.write(ctx, func(t database.Tx) error {
+	return a.write(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		b.Exec(upsertNode, node, protocol.At(now))
 		b.Exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)

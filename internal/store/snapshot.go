@@ -21,7 +21,7 @@ var (
 
 // View implements chat.Snapshots.
 func (s *Store) View(ctx context.Context, room, user string, fn func(*chat.Scene, chat.Snapshot) error) error {
-	return s.read(ctx, func(t database.Tx) error {
+	return s.read(ctx, ofRooms(room), func(t database.Tx) error {
 		scene := &chat.Scene{}
 		var b database.Batch
 		b.Query(selectRoom, func(scan database.Scan) (err error) {

@@ -60,7 +60,7 @@ func (s *Store) Places(ctx context.Context, user string, rooms []string) ([]chat
 	}
 	var scenes []*chat.Scene
 	own := map[string]*chat.Member{}
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, ofRooms(rooms...), func(t database.Tx) error {
 		list := database.JSONList(rooms)
 		var b database.Batch
 		b.Query(selectNamed, collect(&scenes, scanPlace), list)
@@ -86,19 +86,22 @@ func (s *Store) Places(ctx context.Context, user string, rooms []string) ([]chat
 	return places, nil
 }
 
-// places reads the places of a member with a statement of placeCols and joined_seq; args follow the user.
-func (s *Store) places(ctx context.Context, user string, q database.Text, args ...any) ([]chat.Place, error) {
+// scanOwnPlace reads placeCols and joined_seq of a member, and after them what rest wants.
+func scanOwnPlace(scan database.Scan, rest ...any) (chat.Place, error) {
+	me := chat.Member{State: chat.IsMember}
+	sc, err := scanPlace(scan, append([]any{&me.JoinedSeq}, rest...)...)
+	if err != nil {
+		return chat.Place{}, err
+	}
+	sc.Me = &me
+	return placeOf(sc), nil
+}
+
+// places reads the places of a member with a statement of placeCols and joined_seq.
+func (s *Store) places(ctx context.Context, user string, q database.Text) ([]chat.Place, error) {
 	var places []chat.Place
-	err := s.read(ctx, func(t database.Tx) error {
-		return t.Query(ctx, q, append([]any{user}, args...), collect(&places, func(scan database.Scan, _ ...any) (chat.Place, error) {
-			me := chat.Member{State: chat.IsMember}
-			sc, err := scanPlace(scan, &me.JoinedSeq)
-			if err != nil {
-				return chat.Place{}, err
-			}
-			sc.Me = &me
-			return placeOf(sc), nil
-		}))
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
+		return t.Query(ctx, q, []any{user}, collect(&places, scanOwnPlace))
 	})
 	return places, err
 }
@@ -106,7 +109,7 @@ func (s *Store) places(ctx context.Context, user string, q database.Text, args .
 // Heads implements delivery.Source.
 func (s *Store) Heads(ctx context.Context, rooms []string) (map[string]protocol.Seq, error) {
 	heads := make(map[string]protocol.Seq, len(rooms))
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, ofRooms(rooms...), func(t database.Tx) error {
 		return t.Query(ctx, selectSeqs, []any{database.JSONList(rooms)}, func(scan database.Scan) error {
 			var room string
 			var seq protocol.Seq
@@ -120,7 +123,7 @@ func (s *Store) Heads(ctx context.Context, rooms []string) (map[string]protocol.
 
 // Events implements delivery.Source.
 func (s *Store) Events(ctx context.Context, room string, after protocol.Seq, limit int) (events []*chat.Event, err error) {
-	err = s.read(ctx, func(t database.Tx) error {
+	err = s.read(ctx, ofRooms(room), func(t database.Tx) error {
 		events, err = readEvents(ctx, t, room, after, math.MaxInt64, limit)
 		return err
 	})

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"embed"
 	"encoding/hex"
 	"errors"
@@ -29,6 +30,12 @@ type Options struct {
 
 	// Shared opens a SQLite store beside a server that runs on it, for the short calls of a command; no log is served then.
 	Shared bool
+
+	// Shard is the name by which a PostgreSQL store is one of several, and Secret what all of them share: "" and nil for one that is alone, and for the home
+	// the secret may be left out. Exist finds out which of some users exist, who may be another shard's; nil: by the store itself.
+	Shard  string
+	Secret []byte
+	Exist  func(ctx context.Context, users []string) (map[string]bool, error)
 
 	Now       func() time.Time     // time.Now when nil
 	Log       *slog.Logger         // slog.Default() when nil
@@ -84,11 +91,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func openEngine(ctx context.Context, o Options) (database.Engine, error) {
 	if path, ok := o.sqlitePath(); ok {
+		if o.Shard != "" {
+			return nil, errors.New("a store in a SQLite file is alone: shards are kept in PostgreSQL")
+		}
 		return database.OpenSQLite(path, !o.Shared)
 	}
 	switch scheme, _, _ := strings.Cut(o.URL, ":"); scheme {
 	case "postgres", "postgresql":
-		return database.OpenPostgres(ctx, o.URL)
+		return database.OpenPostgres(ctx, o.URL, o.Shard != "")
 	default:
 		return nil, fmt.Errorf("the store's URL begins with %q: it is sqlite:PATH or postgres://USER@HOST/DATABASE", scheme)
 	}
@@ -114,7 +124,7 @@ func (s *Store) start(ctx context.Context, o Options) error {
 	} else if n > 0 {
 		s.log.Info("store migrated", "steps", n)
 	}
-	if err := s.identify(ctx); err != nil {
+	if err := s.identify(ctx, o); err != nil {
 		return err
 	}
 	if !o.Shared {
@@ -129,11 +139,14 @@ var (
 )
 
 // identify reads the store's secret and epoch, and makes them when the store is new.
-func (s *Store) identify(ctx context.Context) error {
+func (s *Store) identify(ctx context.Context, o Options) error {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails, by its contract
 	meta := map[string]string{}
 	err := s.engine.Write(ctx, database.Waiting, func(t database.Tx) error {
+		if err := checkShard(ctx, t, s.engine.Dialect(), o.Shard); err != nil {
+			return err
+		}
 		var b database.Batch
 		b.Exec(insertMeta, "secret", hex.EncodeToString(secret[:]))
 		b.Exec(insertMeta, "epoch", uuid.NewString())
@@ -152,6 +165,9 @@ func (s *Store) identify(ctx context.Context) error {
 	}
 	if s.names.secret, err = hex.DecodeString(meta["secret"]); err != nil {
 		return fmt.Errorf("the store's secret is damaged: %w", err)
+	}
+	if o.Secret != nil && subtle.ConstantTimeCompare(o.Secret, s.names.secret) == 0 {
+		return fmt.Errorf("the store of the shard %s belongs to another deployment: its secret is not the home's", o.Shard)
 	}
 	part, err := s.engine.Identity(ctx)
 	if err != nil {

@@ -38,7 +38,7 @@ func (a *accounts) AddTicket(ctx context.Context, ticket *auth.Ticket) error {
 }
 
 func (a *accounts) addTickets(ctx context.Context, tickets []*auth.Ticket) error {
-	return a.write(ctx, func(t database.Tx) error {
+	return a.write(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		b.Exec(sweepTickets, protocol.At(a.now()), maxTicketsSwept)
 		for _, n := range tickets {
@@ -61,7 +61,7 @@ func (a *accounts) TakeTicket(ctx context.Context, hash [32]byte) (*auth.Ticket,
 }
 
 func (a *accounts) takeTickets(ctx context.Context, takings []*taking) error {
-	return a.write(ctx, func(t database.Tx) error {
+	return a.write(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		for _, k := range takings {
 			k.found = nil

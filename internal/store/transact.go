@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/slots"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -32,9 +33,60 @@ type db struct {
 	fatal  func(error) // see Options.Fatal
 }
 
+// scope is whom a transaction or a snapshot is about: where the store is one of several it must be the one that serves them. What is about nobody, or looks for
+// itself which rows are the store's, has an empty one.
+type scope struct {
+	rooms, users []string
+	upkeep       bool // on behalf of the relay or retention
+}
+
+func ofRooms(rooms ...string) scope { return scope{rooms: rooms} }
+func ofUsers(users ...string) scope { return scope{users: users} }
+
+// errMoved says that a slot is another shard's, or about to be. It was not done.
+var errMoved = &protocol.Error{
+	Code: protocol.Unavailable, Message: "The room or the user is being moved to another store; send the same call again.", RetryAfterMS: 200,
+}
+
+// IsMoved reports that the answer was that a room or a user is another shard's, or is about to be: nothing was done, and it should be asked of the shard that
+// the map names then.
+func IsMoved(err error) bool { return errors.Is(err, errMoved) }
+
+// check refuses what is another shard's.
+func (sc scope) check(t database.Tx, write bool) error {
+	o := t.Owned()
+	if o == nil {
+		return nil
+	}
+	mine := &o.Reads
+	switch {
+	case sc.upkeep:
+		mine = &o.Upkeep
+	case write:
+		mine = &o.Writes
+	}
+	for _, room := range sc.rooms {
+		if !mine.Has(slots.Room(room)) {
+			return errMoved
+		}
+	}
+	for _, user := range sc.users {
+		if !mine.Has(slots.User(user)) {
+			return errMoved
+		}
+	}
+	return nil
+}
+
 // read runs fn on one consistent snapshot.
-func (d *db) read(ctx context.Context, fn func(database.Tx) error) error {
-	return d.told(ctx, d.engine.Read(ctx, fn))
+func (d *db) read(ctx context.Context, about scope, fn func(database.Tx) error) error {
+	return d.told(ctx, d.engine.Read(ctx, func(t database.Tx) error {
+		if err := about.check(t, false); err != nil {
+			return err
+		}
+		seen(ctx, t)
+		return fn(t)
+	}))
 }
 
 // maxTries bounds how often a transaction is begun again after the database gave it up.
@@ -42,10 +94,15 @@ const maxTries = 3
 
 // write runs fn in one transaction, again when the database gave it up (a deadlock, a lost connection): fn must not mind. When a connection broke in the
 // middle of the commit the answer is `unavailable` and the transaction may have happened: callers send the same call again, which must do no harm.
-func (d *db) write(ctx context.Context, fn func(database.Tx) error) error {
+func (d *db) write(ctx context.Context, about scope, fn func(database.Tx) error) error {
 	var err error
 	for try := 1; ; try++ {
-		err = d.engine.Write(ctx, database.Waiting, fn)
+		err = d.engine.Write(ctx, database.Waiting, func(t database.Tx) error {
+			if err := about.check(t, true); err != nil {
+				return err
+			}
+			return fn(t)
+		})
 		again := err != nil && d.engine.Retryable(err) && !errors.Is(err, database.ErrCommitUnknown)
 		if !again || try == maxTries || ctx.Err() != nil {
 			break

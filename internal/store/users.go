@@ -27,8 +27,8 @@ var (
 		RETURNING id, name, avatar, data`)
 	selectUsers = database.SQL(`SELECT ` + userCols + ` FROM users u WHERE u.id IN {list $1} AND u.erased_at = 0`)
 	searchUsers = database.SQL(`SELECT ` + userCols + ` FROM users u WHERE u.id IN (
-			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 AND erased_at = 0 ORDER BY lower(id), id LIMIT CAST($3 AS BIGINT)) a
-			UNION SELECT b.id FROM (SELECT id FROM users WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT CAST($3 AS BIGINT)) b
+			SELECT a.id FROM (SELECT id FROM users WHERE lower(id) >= $1 AND lower(id) < $2 AND erased_at = 0 {users id} ORDER BY lower(id), id LIMIT CAST($3 AS BIGINT)) a
+			UNION SELECT b.id FROM (SELECT id FROM users WHERE folded >= $1 AND folded < $2 {users id} ORDER BY folded, id LIMIT CAST($3 AS BIGINT)) b
 		) ORDER BY u.id LIMIT CAST($4 AS BIGINT)`)
 )
 
@@ -50,8 +50,9 @@ func (s *Store) Ensure(ctx context.Context, users ...string) error {
 }
 
 func (s *Store) ensureUsers(ctx context.Context, users [][]string) error {
-	return s.write(ctx, func(t database.Tx) error {
-		_, err := t.Exec(ctx, insertUsers, usersList(slices.Concat(users...)), protocol.At(s.now()))
+	all := slices.Concat(users...)
+	return s.write(ctx, ofUsers(all...), func(t database.Tx) error {
+		_, err := t.Exec(ctx, insertUsers, usersList(all), protocol.At(s.now()))
 		return err
 	})
 }
@@ -93,7 +94,7 @@ func (s *Store) Update(ctx context.Context, user string, name, avatar *string, d
 		folded = &f
 	}
 	var u protocol.User
-	err = s.write(ctx, func(t database.Tx) error {
+	err = s.write(ctx, ofUsers(user), func(t database.Tx) error {
 		return t.Query(ctx, upsertUser, []any{user, name, folded, avatar, stored, protocol.At(s.now())}, func(scan database.Scan) (err error) {
 			u, err = scanUser(scan)
 			return err
@@ -105,7 +106,7 @@ func (s *Store) Update(ctx context.Context, user string, name, avatar *string, d
 // Get implements chat.Users.
 func (s *Store) Get(ctx context.Context, users []string) ([]protocol.User, error) {
 	var found []protocol.User
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, ofUsers(users...), func(t database.Tx) error {
 		return t.Query(ctx, selectUsers, []any{database.JSONList(users)}, collect(&found, scanUser))
 	})
 	place := make(map[string]int, len(users))
@@ -120,7 +121,7 @@ func (s *Store) Get(ctx context.Context, users []string) ([]protocol.User, error
 func (s *Store) Search(ctx context.Context, query string, limit int) ([]protocol.User, error) {
 	prefix := words.Fold(query)
 	var found []protocol.User
-	err := s.read(ctx, func(t database.Tx) error {
+	err := s.read(ctx, scope{}, func(t database.Tx) error {
 		return t.Query(ctx, searchUsers, []any{prefix, prefix + "\U0010FFFF", maxSameName, limit}, collect(&found, scanUser))
 	})
 	return found, err

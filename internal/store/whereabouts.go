@@ -39,7 +39,7 @@ var (
 
 // Whereabouts tells what has become of an event, in one snapshot, with so many members listed at most; nil if there never was such a room.
 func (s *Store) Whereabouts(ctx context.Context, room string, seq protocol.Seq, limit int) (w *Whereabouts, err error) {
-	err = s.read(ctx, func(t database.Tx) error {
+	err = s.read(ctx, ofRooms(room), func(t database.Tx) error {
 		w = &Whereabouts{Sessions: map[string][]auth.Session{}}
 		found, err := one(ctx, t, selectStanding, []any{room}, &w.Kind, &w.First, &w.Head, &w.Applied)
 		if err != nil || !found {

@@ -116,7 +116,7 @@ func (w *work) read(ctx context.Context, t database.Tx) error {
 	if len(n.known) > 0 {
 		b.Query(selectKnown, w.readKnown, database.JSONList(n.known))
 	}
-	if len(n.exist) > 0 {
+	if len(n.exist) > 0 && w.c.exist == nil {
 		w.queryExisting(&b, n.exist)
 	}
 	for _, room := range n.owners {

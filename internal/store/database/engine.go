@@ -5,9 +5,12 @@ package database
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/parley-im/parley/internal/store/slots"
 )
 
 // Engine is one database: what SQLite and PostgreSQL do each in their own way.
@@ -54,6 +57,16 @@ type Tx interface {
 	Query(ctx context.Context, q Text, args []any, row func(Scan) error) error
 	// Batch carries out the statements in order; PostgreSQL sends them in one round trip.
 	Batch(ctx context.Context, b *Batch) error
+	// Owned is which slots the store serves, as of this transaction or snapshot; nil for a store that is alone, which serves all.
+	Owned() *Ownership
+}
+
+// Ownership is which slots a store serves that is one of several.
+type Ownership struct {
+	Name   string    // of the shard
+	Reads  slots.Set // slots that may be read
+	Writes slots.Set // that may be written: none of a slot that is about to be another shard's
+	Upkeep slots.Set // that the relay and retention may touch: none of a slot that is being copied
 }
 
 // Scan reads the columns of the row at hand.
@@ -98,12 +111,23 @@ var ErrBroken = errors.New("the disk failed during a commit")
 type Dialect int
 
 const (
-	SQLite   Dialect = iota // of both engines, the embedded one: one file, one process that writes
+	SQLite   Dialect = iota // the embedded one: one file, one process that writes
 	Postgres                // a server that nodes share
 )
 
-// Text is one statement for each engine.
-type Text [2]string
+// Text is one statement for each engine, and a third form for PostgreSQL where the store is one of several; without one the second is used.
+type Text [3]string
+
+// shard is where a Text has its form for a store that is one of several.
+const shard = 2
+
+// on is the form for PostgreSQL.
+func (q Text) on(sharded bool) string {
+	if sharded && q[shard] != "" {
+		return q[shard]
+	}
+	return q[Postgres]
+}
 
 // SQL makes a statement from the common text. Parameters are $1, $2, …, each used in any order. These stand for what differs:
 //
@@ -115,7 +139,35 @@ type Text [2]string
 //	{position}   the position of this snapshot, as text
 //	{at $1}      a position that was text, for comparing
 //	{returning}  RETURNING with the columns named, where others may write too; see Batch.WriteShared
+//	{rooms c}    AND the room with the id in the column c may be read here; nothing where the store is alone
+//	{users c}    the same of a user
+//	{upkeep c}   AND the relay and retention may touch the room with the id in the column c
 func SQL(common string) Text {
+	sharded := common
+	for name, test := range map[string]string{
+		"rooms":  "AND get_bit((SELECT reads FROM ownership), room_slot($1)) = 1",
+		"users":  "AND get_bit((SELECT reads FROM ownership), user_slot($1)) = 1",
+		"upkeep": "AND get_bit((SELECT upkeep FROM ownership), room_slot($1)) = 1",
+	} {
+		mark := regexp.MustCompile(`\{` + name + ` ([^}]*)\}`)
+		common, sharded = mark.ReplaceAllString(common, ""), mark.ReplaceAllString(sharded, test)
+	}
+	text := bothSQL(common)
+	if sharded != common {
+		text[shard] = bothSQL(sharded)[Postgres]
+	}
+	return text
+}
+
+// Apart makes a statement of a text for each engine, which may have what SQL understands.
+func Apart(sqlite, postgres string) Text {
+	text := SQL(postgres)
+	text[SQLite] = SQL(sqlite)[SQLite]
+	return text
+}
+
+// bothSQL is SQL without what is about slots.
+func bothSQL(common string) Text {
 	return Text{
 		SQLite: replaceAll(common, [][2]string{
 			{"{list $", "(SELECT value FROM json_each($"},

@@ -13,14 +13,16 @@ import (
 
 // postgresEngine is one PostgreSQL database, version 15 or newer, shared with other nodes.
 type postgresEngine struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	sharded bool
 }
 
 // MinPostgres is the oldest server that is used, as server_version_num has it.
 const MinPostgres = 150000
 
-// OpenPostgres connects to a database. Settings of the connection that the URL does not name are chosen for Parley.
-func OpenPostgres(ctx context.Context, url string) (Engine, error) {
+// OpenPostgres connects to a database. Settings of the connection that the URL does not name are chosen for Parley. A store
+// that is sharded, one of several, tells each transaction and snapshot which slots it serves.
+func OpenPostgres(ctx context.Context, url string, sharded bool) (Engine, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the store's URL: %w", err)
@@ -49,7 +51,7 @@ func OpenPostgres(ctx context.Context, url string) (Engine, error) {
 		pool.Close()
 		return nil, fmt.Errorf("the store cannot be reached: %w", err)
 	}
-	return &postgresEngine{pool}, nil
+	return &postgresEngine{pool, sharded}, nil
 }
 
 func (e *postgresEngine) Dialect() Dialect { return Postgres }
@@ -65,29 +67,93 @@ func (e *postgresEngine) Close() error {
 	return nil
 }
 
-func (e *postgresEngine) Write(ctx context.Context, _ Lane, fn func(Tx) error) error {
-	t, err := e.pool.Begin(ctx)
+// WriterLock is the key of the advisory lock that every writing transaction of a shard shares. Who takes it alone after a change of the ownership that is
+// committed has waited for all who may have missed that change.
+const WriterLock = 0x7061726c6579 // "parley"
+
+// What begins a transaction, in one round trip. The ownership is read in a statement after the lock, so that it is seen as it is while the lock is held.
+const (
+	beginWrite  = `BEGIN`
+	beginRead   = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	shareLock   = `SELECT pg_advisory_xact_lock_shared($1)`
+	selectOwned = `SELECT name, reads, writes, upkeep FROM ownership`
+)
+
+// begin begins a transaction.
+func (e *postgresEngine) begin(ctx context.Context, c *pgxpool.Conn, how string) (*postgresTx, error) {
+	t := &postgresTx{c: c.Conn(), sharded: e.sharded}
+	if !e.sharded {
+		_, err := c.Exec(ctx, how)
+		return t, err
+	}
+	var b pgx.Batch
+	b.Queue(how)
+	if how == beginWrite {
+		b.Queue(shareLock, int64(WriterLock))
+	}
+	b.Queue(selectOwned).QueryRow(func(row pgx.Row) (err error) {
+		t.owned, err = scanOwned(row)
+		return err
+	})
+	return t, c.SendBatch(ctx, &b).Close()
+}
+
+// ErrNotShard is the error of a store that is used as one of several and is none.
+var ErrNotShard = errors.New("the store is not a shard yet: add it with parley shards add NAME URL")
+
+func scanOwned(row pgx.Row) (*Ownership, error) {
+	o := &Ownership{}
+	var reads, writes, upkeep []byte
+	err := row.Scan(&o.Name, &reads, &writes, &upkeep)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNotShard
+	}
+	copy(o.Reads[:], reads)
+	copy(o.Writes[:], writes)
+	copy(o.Upkeep[:], upkeep)
+	return o, err
+}
+
+// within runs fn in a transaction that begins as told, and ends it. A connection on which that did not work is thrown away.
+func (e *postgresEngine) within(ctx context.Context, how string, fn func(Tx) error) (err error) {
+	c, err := e.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = t.Rollback(context.WithoutCancel(ctx)) }() // after a commit this does nothing
-	if err := fn(&postgresTx{t}); err != nil {
+	defer c.Release() // which closes a connection that is still in a transaction
+	defer func() {
+		if c.Conn().PgConn().TxStatus() != idle {
+			_, _ = c.Exec(context.WithoutCancel(ctx), "ROLLBACK") // if it fails, the connection goes
+		}
+	}()
+	t, err := e.begin(ctx, c, how)
+	if err != nil {
 		return err
 	}
-	if err := t.Commit(ctx); err != nil {
-		var pe *pgconn.PgError
-		if errors.As(err, &pe) && !connectionLost(pe) {
+	if err := fn(t); err != nil {
+		return err
+	}
+	tag, err := c.Exec(ctx, "COMMIT")
+	switch {
+	case err == nil && tag.String() == "ROLLBACK":
+		return pgx.ErrTxCommitRollback
+	case err != nil && how == beginWrite:
+		if pe, ok := errors.AsType[*pgconn.PgError](err); ok && !connectionLost(pe) {
 			return err // the server said no
 		}
 		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 	}
-	return nil
+	return err
+}
+
+const idle = 'I' // the status of a connection that is in no transaction
+
+func (e *postgresEngine) Write(ctx context.Context, _ Lane, fn func(Tx) error) error {
+	return e.within(ctx, beginWrite, fn)
 }
 
 func (e *postgresEngine) Read(ctx context.Context, fn func(Tx) error) error {
-	return pgx.BeginTxFunc(ctx, e.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(t pgx.Tx) error {
-		return fn(&postgresTx{t})
-	})
+	return e.within(ctx, beginRead, fn)
 }
 
 var (
@@ -143,16 +209,21 @@ func (e *postgresEngine) Check(ctx context.Context) error {
 
 // postgresTx is a transaction.
 type postgresTx struct {
-	t pgx.Tx
+	c       *pgx.Conn
+	sharded bool
+	owned   *Ownership
 }
 
+// Owned implements Tx.
+func (t *postgresTx) Owned() *Ownership { return t.owned }
+
 func (t *postgresTx) Exec(ctx context.Context, q Text, args ...any) (int64, error) {
-	tag, err := t.t.Exec(ctx, q[Postgres], args...)
+	tag, err := t.c.Exec(ctx, q.on(t.sharded), args...)
 	return tag.RowsAffected(), err
 }
 
 func (t *postgresTx) Query(ctx context.Context, q Text, args []any, row func(Scan) error) error {
-	rows, err := t.t.Query(ctx, q[Postgres], args...)
+	rows, err := t.c.Query(ctx, q.on(t.sharded), args...)
 	if err != nil {
 		return err
 	}
@@ -171,7 +242,7 @@ func (t *postgresTx) Batch(ctx context.Context, b *Batch) error {
 	}
 	var pb pgx.Batch
 	for _, it := range b.items {
-		queued := pb.Queue(it.q[Postgres], it.args...)
+		queued := pb.Queue(it.q.on(t.sharded), it.args...)
 		if it.row != nil {
 			queued.Query(func(rows pgx.Rows) error {
 				for rows.Next() {
@@ -183,5 +254,5 @@ func (t *postgresTx) Batch(ctx context.Context, b *Batch) error {
 			})
 		}
 	}
-	return t.t.SendBatch(ctx, &pb).Close()
+	return t.c.SendBatch(ctx, &pb).Close()
 }

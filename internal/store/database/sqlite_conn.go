@@ -115,6 +115,9 @@ func (w *sqliteConn) Batch(ctx context.Context, b *Batch) error {
 	return nil
 }
 
+// Owned implements Tx.
+func (w *sqliteConn) Owned() *Ownership { return nil }
+
 // scan reads the row at hand.
 func (w *sqliteConn) scan(dest ...any) error {
 	if len(dest) != len(w.rows) {
