@@ -33,6 +33,8 @@ interface Line {
   held?: Frame[];
   /** calls that are not answered yet */
   calls: number;
+  /** ended by its own successor, whose hello the server has taken: nobody is told while that is on its way */
+  succeeded?: Ending;
   /** once another line has its place: stops the timer that ends it */
   retired?: () => void;
 }
@@ -92,7 +94,7 @@ class Connection implements Link {
       };
       signal?.addEventListener("abort", aborted, { once: true });
       const line = this.#lines.current;
-      if (line?.hello) waiter.go(line);
+      if (line?.hello && !line.succeeded) waiter.go(line);
       else this.#waiters.add(waiter);
     });
   }
@@ -170,7 +172,7 @@ class Connection implements Link {
     if (s !== this.#machine) return; // carrying out its effects has led on
     const line = s.phase === "live" ? this.#lines.current : undefined;
     this.#over = s.phase === "idle" || s.phase === "ended";
-    const waiters = line || this.#over ? this.#take() : [];
+    const waiters = (line && !line.succeeded) || this.#over ? this.#take() : [];
     if (this.#over) for (const line of this.#retired) this.#release(line);
     if (line) for (const waiter of waiters) waiter.go(line);
     this.session.set(line?.hello);
@@ -281,13 +283,19 @@ class Connection implements Link {
     const slot = this.#slotOf(line);
     if (slot === undefined) return;
     const { closing } = line; // proxies lose close codes
-    let told: Ending = closing && judge(ending) !== "token"
+    const told: Ending = closing && judge(ending) !== "token"
       ? { code: closing.code, message: closing.reason, ...(closing.retry_after_ms !== undefined && { retryAfterMs: closing.retry_after_ms }) }
       : ending;
     // A session that is being replaced by one of its own link has not lost its place to another window.
-    if (told.code === 4409 && slot === "current" && this.#lines.next) told = { code: "lost", message: told.message };
+    if (told.code === 4409 && slot === "current" && this.#lines.next) {
+      line.succeeded = { code: "lost", message: told.message };
+      delete line.closing;
+      return;
+    }
     delete this.#lines[slot];
     this.#do({ type: "ended", slot, ending: told });
+    const { current } = this.#lines;
+    if (current?.succeeded && !this.#lines.next) this.#ended(current, current.succeeded); // and its successor never came
   }
 
   #push(line: Line, push: Push): void {

@@ -50,6 +50,8 @@ export interface State {
   readonly moving: number | undefined;
   /** the server has asked to leave, and to come back after so many milliseconds */
   readonly drainMs: number | undefined;
+  /** the machine was offline and is online again, perhaps over another network: the current session may be dead, and is to be replaced */
+  readonly stale: boolean;
   /** attempts of this move */
   readonly moves: number;
   readonly ending: Ending | undefined;
@@ -68,10 +70,13 @@ const missesToFall = 2;
 /** While a lesser transport serves, the best is tried again after so long; doubled with every try that fails, up to the second. */
 const upgrade = { first: 60_000, cap: 600_000 } as const;
 
+/** How long before its turn a session on a node that drains is replaced, in milliseconds; of a short time, half. */
+const ahead = 1_000;
+
 /** Where every link begins. */
 export const initial: State = {
   phase: "idle", transport: 0, misses: 0, attempt: 0, renewed: false, online: true, since: 0,
-  retryAt: undefined, moving: undefined, drainMs: undefined, moves: 0, ending: undefined,
+  retryAt: undefined, moving: undefined, drainMs: undefined, stale: false, moves: 0, ending: undefined,
 };
 
 type Step = [State, Effect[]];
@@ -91,20 +96,20 @@ export function step(s: State, event: Event, c: Context): Step {
       if (event.timer === "retry") return s.phase === "waiting" ? connect(s) : [s, []];
       return s.phase === "live" && s.moving === undefined ? move(s) : [s, []];
     case "drain":
-      if (s.phase !== "live" || s.drainMs !== undefined) return [s, []];
-      return [{ ...s, drainMs: event.delayMs, moves: 0 }, s.moving === undefined ? [{ do: "set", timer: "move", ms: event.delayMs }] : []];
+      return drained(s, event.delayMs);
     default:
       return surroundings(s, event.type);
   }
 }
 
 const close = (slot: Slot): Effect => ({ do: "close", slot });
+const unset: Effect = { do: "clear", timer: "move" };
 
 /** The effects that end what goes on beside the current session. */
 function quiet(s: State): Effect[] {
   const effects: Effect[] = [];
   if (s.phase === "waiting") effects.push({ do: "clear", timer: "retry" });
-  if (s.phase === "live") effects.push(s.moving === undefined ? { do: "clear", timer: "move" } : close("next"));
+  if (s.phase === "live") effects.push(s.moving === undefined ? unset : close("next"));
   return effects;
 }
 
@@ -119,24 +124,38 @@ function opened(s: State, c: Context): Step {
 
 function live(s: State, transport: number, effects: Effect[], c: Context): Step {
   const next: State = {
-    ...s, phase: "live", transport, since: c.now, misses: 0, renewed: false, moving: undefined, drainMs: undefined, moves: 0, ending: undefined,
+    ...s, phase: "live", transport, since: c.now, misses: 0, renewed: false, moving: undefined, drainMs: undefined, stale: false, moves: 0,
+    ending: undefined,
   };
   return [next, transport === 0 ? effects : [...effects, { do: "set", timer: "move", ms: upgrade.first }]];
 }
 
 function move(s: State): Step {
-  const to = s.drainMs !== undefined ? s.transport : 0;
+  const to = mustMove(s) ? s.transport : 0;
   return [{ ...s, moving: to }, [{ do: "open", slot: "next", transport: to }]];
 }
 
 function moved(s: State, c: Context): Step {
   if (s.phase !== "live" || s.moving === undefined) return [s, []];
-  return live(s, s.moving, [{ do: "promote" }], c);
+  // What was called on a dead session is called again the sooner.
+  return live(s, s.moving, s.stale ? [close("current"), { do: "promote" }] : [{ do: "promote" }], c);
+}
+
+/** Opens another session shortly before the server ends this one, so that nothing comes to a halt. */
+function drained(s: State, delayMs: number): Step {
+  if (s.phase !== "live" || s.drainMs !== undefined) return [s, []];
+  const next = { ...s, drainMs: delayMs, moves: 0 };
+  return [next, s.moving === undefined ? [unset, { do: "set", timer: "move", ms: delayMs - Math.min(ahead, delayMs / 2) }] : []];
+}
+
+/** Whether the current session is to be left, rather than its transport. */
+function mustMove(s: State): boolean {
+  return s.drainMs !== undefined || s.stale;
 }
 
 function notMoved(s: State, ending: Ending, c: Context): Step {
   if (s.phase !== "live" || s.moving === undefined) return [s, []];
-  const ms = s.drainMs !== undefined
+  const ms = mustMove(s)
     ? (ending.retryAfterMs ?? 0) + pause(s.moves + 1, c.random)
     : Math.min(upgrade.cap, upgrade.first * 2 ** Math.min(s.moves + 1, 16));
   return [{ ...s, moving: undefined, moves: s.moves + 1 }, [{ do: "set", timer: "move", ms }]];
@@ -181,7 +200,11 @@ function surroundings(s: State, what: "online" | "offline" | "shown"): Step {
     return s.phase === "waiting" ? [{ ...next, retryAt: undefined }, [{ do: "clear", timer: "retry" }]] : [next, []];
   }
   const next = what === "online" ? { ...s, online: true } : s;
-  if (s.phase === "live") return [next, [{ do: "probe" }]];
+  if (s.phase === "live") {
+    if (what === "shown" || s.online || s.moving !== undefined) return [next, [{ do: "probe" }]];
+    const [state, open] = move({ ...next, stale: true, moves: 0 });
+    return [state, [unset, ...open]];
+  }
   if (s.phase !== "waiting" || !next.online || overloaded(s)) return [next, []];
   const [state, open] = connect(next);
   return [state, [{ do: "clear", timer: "retry" }, ...open]];

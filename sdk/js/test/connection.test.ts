@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { LinkEndedError, LinkLostError, ParleyError } from "../src/errors.js";
-import type { TransportName } from "../src/link.js";
+import type { Awareness, Platform, TransportName } from "../src/link.js";
 import { settle } from "../src/testing/index.js";
 import { rig, Scripted, type Rig } from "./harness.js";
 
@@ -117,7 +117,7 @@ test("a drained node is left without a break: the new session is live before the
   const room = server.createRoom({ members: ["alice", "bob"] });
   await settle();
   const old = link.session.get();
-  server.drain(2_000);
+  server.drain(3_000);
   await clock.advance(1_999);
   server.say(room, "bob", "before");
   expect(link.session.get()).toBe(old);
@@ -142,7 +142,7 @@ test("a drain whose turn comes before the new session waits for it", async () =>
 });
 
 /** A link whose server says what the test has it say, live on the first of the sockets. */
-async function scripted(): Promise<Rig & { sockets: Scripted[]; greet: (socket: Scripted | undefined) => void }> {
+async function scripted(platform: Partial<Platform> = {}): Promise<Rig & { sockets: Scripted[]; greet: (socket: Scripted | undefined) => void }> {
   const sockets: Scripted[] = [];
   class Noted extends Scripted {
     constructor() {
@@ -153,7 +153,7 @@ async function scripted(): Promise<Rig & { sockets: Scripted[]; greet: (socket: 
   const greet = (socket: Scripted | undefined): void => {
     socket?.say({ id: 1, result: { session: `s${sockets.length}`, user: "alice", epoch: "e", heartbeat_ms: 25_000, limits: { frame_bytes: 0 } } });
   };
-  const made = await rig({ platform: { WebSocket: Noted } });
+  const made = await rig({ platform: { ...platform, WebSocket: Noted } });
   greet(sockets[0]);
   return { ...made, sockets, greet };
 }
@@ -161,15 +161,32 @@ async function scripted(): Promise<Rig & { sockets: Scripted[]; greet: (socket: 
 const reconnect = { event: "reconnect", data: { delay_ms: 10 } };
 
 test("4409 on a session that is being replaced by the link's own next one is no other window", async () => {
-  const { link, clock, sockets, greet } = await scripted();
+  const { link, clock, sockets, greet, statuses } = await scripted();
   sockets[0]?.say(reconnect);
   await clock.advance(10);
   sockets[0]?.onclose?.({ code: 4409, reason: "" });
-  expect(link.state.get()).toMatchObject({ status: "connecting", reason: { code: "lost" } });
+  const call = link.call("user.get", { users: ["bob"] });
+  await settle();
   greet(sockets[1]);
-  expect(link.state.get().status).toBe("live");
+  expect(sockets[1]?.sent.map(({ method }) => method)).toEqual(["hello", "user.get"]);
+  sockets[1]?.say({ id: 2, result: { users: [] } });
+  expect(await call).toEqual({ users: [] });
+  expect(statuses).toEqual(["connecting", "live"]);
   sockets[1]?.onclose?.({ code: 4409, reason: "" });
   expect(link.state.get()).toMatchObject({ status: "ended", reason: { code: 4409 } });
+});
+
+test("after 4409 a next session that never comes is waited for no longer than any", async () => {
+  const { link, clock, sockets, greet } = await scripted();
+  sockets[0]?.say(reconnect);
+  await clock.advance(10);
+  sockets[0]?.say({ event: "closing", data: { code: 4409, reason: "a newer session took its place" } });
+  sockets[0]?.onclose?.({ code: 1006, reason: "" });
+  sockets[1]?.onclose?.({ code: 1006, reason: "" });
+  expect(link.state.get()).toMatchObject({ status: "waiting", reason: { code: "lost" } });
+  await clock.advance(10_000);
+  greet(sockets.at(-1));
+  expect(link.state.get().status).toBe("live");
 });
 
 test("a session that was replaced still answers its calls, and nothing else of it is heard", async () => {
@@ -320,7 +337,8 @@ test("a room that was subscribed to is resumed although nothing came from it", a
   expect(seqs()).toEqual([2]);
 });
 
-test("no attempt is made while the machine is offline; being online again makes one", async () => {
+/** A machine whose network comes and goes as the test says. */
+function network(): { awareness: Awareness; listeners: Set<() => void>; turn(to: boolean): void } {
   let online = true;
   const listeners = new Set<() => void>();
   const awareness = {
@@ -334,6 +352,11 @@ test("no attempt is made while the machine is offline; being online again makes 
     online = to;
     for (const listener of listeners) listener();
   };
+  return { awareness, listeners, turn };
+}
+
+test("no attempt is made while the machine is offline; being online again makes one", async () => {
+  const { awareness, listeners, turn } = network();
   const { link, server, clock } = await rig({ platform: { awareness } });
   turn(false);
   server.cut();
@@ -344,6 +367,23 @@ test("no attempt is made while the machine is offline; being online again makes 
   expect(link.state.get().status).toBe("live");
   link.stop();
   expect(listeners.size).toBe(0);
+});
+
+test("a session over a network that is gone is replaced once the machine is online again, and its calls with it", async () => {
+  const { awareness, turn } = network();
+  const { link, sockets, greet, statuses } = await scripted({ awareness });
+  turn(false);
+  const call = link.call("user.get", { users: ["bob"] });
+  await settle();
+  expect(sockets).toHaveLength(1);
+  turn(true);
+  await settle();
+  expect(link.session.get()?.session).toBe("s1");
+  greet(sockets[1]);
+  await expect(call).rejects.toBeInstanceOf(LinkLostError);
+  expect(link.session.get()?.session).toBe("s2");
+  expect(sockets[0]?.closed).toBe(true);
+  expect(statuses).toEqual(["connecting", "live"]);
 });
 
 test("options that can never work are refused", async () => {

@@ -176,3 +176,23 @@ test("from a lesser transport the best is tried again, ever more rarely", () => 
   }
   expect(waits).toEqual([60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
 });
+
+test("a drain and the way back to the best transport are one move", () => {
+  const world = live();
+  world.state = { ...world.state, transport: 2 };
+  world.happen(lost);
+  world.happen({ type: "timer", timer: "retry" });
+  world.happen({ type: "opened", slot: "current" });
+  world.happen({ type: "drain", delayMs: 1_000 });
+  expect(world.happen({ type: "timer", timer: "move" })).toEqual([{ do: "open", slot: "next", transport: 2 }]);
+});
+
+test("a session that may be of another network is replaced over the same transport, with as many attempts as it takes", () => {
+  const world = live();
+  world.happen({ type: "offline" });
+  expect(world.happen({ type: "online" })).toContainEqual({ do: "open", slot: "next", transport: 0 });
+  world.happen({ type: "ended", slot: "next", ending: { code: "unreachable", message: "" } });
+  expect(world.happen({ type: "timer", timer: "move" })).toEqual([{ do: "open", slot: "next", transport: 0 }]);
+  expect(world.happen({ type: "opened", slot: "next" })).toEqual([{ do: "close", slot: "current" }, { do: "promote" }]);
+  expect(world.happen({ type: "online" })).toEqual([{ do: "probe" }]);
+});
