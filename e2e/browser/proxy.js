@@ -14,10 +14,12 @@ export class Proxy {
   /** What is refused: 'websocket', 'events', or both. */
   refuses = new Set();
 
+  /** which of the servers a session is on that is not a WebSocket */
+  #nodes = new Map();
   #agent = new Agent({ keepAlive: true });
   #server;
   #near = new Set();
-  #sockets = new Set();
+  #sockets = new Map();
   #isCut = false;
 
   static async before(to) {
@@ -43,23 +45,30 @@ export class Proxy {
     near.on('error', () => near.destroy()).on('close', () => this.#near.delete(near));
   }
 
-  #ask({ method, url, headers }) {
-    const [host, port] = this.to.split(':');
+  #ask({ method, url, headers }, to = this.to) {
+    const [host, port] = to.split(':');
     return request({ agent: this.#agent, host, port, method, path: url, headers });
   }
 
-  #forward(asked, answer) {
+  async #forward(asked, answer) {
     if (this.refuses.has('events') && asked.url.startsWith('/v1/events') && asked.method === 'GET') {
       answer.writeHead(403, { 'Access-Control-Allow-Origin': '*' }).end();
       return;
     }
-    const far = this.#ask(asked).on('error', () => answer.destroy());
+    const body = Buffer.concat(await asked.toArray());
+    // What is about a session goes to the node that has it: a call says so in a header, a poll in its body.
+    const session = asked.url === '/v1/poll' ? JSON.parse(body.toString() || '{}').session : asked.headers['parley-session'];
+    const to = this.#nodes.get(session) ?? this.to;
+    const far = this.#ask(asked, to).on('error', () => answer.destroy());
     far.on('response', (response) => {
+      const opened = response.headers['parley-session'];
+      if (opened) this.#nodes.set(opened, to);
       answer.writeHead(response.statusCode, response.headers);
+      answer.flushHeaders();
       response.on('error', () => answer.destroy()).pipe(answer);
     });
     answer.on('close', () => far.destroy());
-    asked.pipe(far);
+    far.end(body);
   }
 
   #upgrade(asked, near, head) {
@@ -70,12 +79,20 @@ export class Proxy {
       const lines = response.rawHeaders.flatMap((text, i, all) => (i % 2 ? [] : [`${text}: ${all[i + 1]}`]));
       near.write(['HTTP/1.1 101 Switching Protocols', ...lines, '', ''].join('\r\n'));
       far.write(head);
-      this.#sockets.add(near);
+      this.#sockets.set(near, far);
       near.on('close', () => this.#sockets.delete(near) && far.destroy());
       far.on('error', () => near.destroy()).on('close', () => near.destroy());
       near.pipe(far).pipe(near);
     });
     asks.end();
+  }
+
+  /** From now on nothing passes through the WebSockets that are open, and neither end is told. */
+  swallow() {
+    for (const [near, far] of this.#sockets) {
+      near.unpipe(far).resume();
+      far.unpipe(near).resume();
+    }
   }
 
   /** Ends all connections; new ones end at once. */

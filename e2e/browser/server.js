@@ -67,9 +67,15 @@ export class Server {
     await ended;
   }
 
+  /** The file with the secret that signs tokens. */
+  get secretFile() {
+    const given = this.#flags.indexOf('--secret-file') + 1;
+    return given > 0 ? this.#flags[given] : join(this.#data, 'secret');
+  }
+
   /** A token of a user, as an application's back end signs it. */
   async token(user, { seconds = 3600 } = {}) {
-    const secret = (await readFile(join(this.#data, 'secret'), 'utf8')).trim();
+    const secret = (await readFile(this.secretFile, 'utf8')).trim();
     const now = Math.floor(Date.now() / 1000);
     const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url');
     const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: user, iat: now, exp: now + seconds })}`;

@@ -40,9 +40,9 @@ export function story(title, act) {
   play(title, async () => new Stage(await Server.start()), act);
 }
 
-/** A test on a stage of any kind. */
-export function play(title, set, act) {
-  test(title, { skip, timeout: STORY_MS }, async () => {
+/** A test on a stage of any kind. `lacks` says what keeps it from running here. */
+export function play(title, set, act, lacks = false) {
+  test(title, { skip: skip || lacks, timeout: STORY_MS }, async () => {
     const stage = await set();
     try {
       await act(stage);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 
+import { Cluster, lacksCluster } from '../cluster.js';
 import { eventually } from '../person.js';
 import { Proxy } from '../proxy.js';
 import { Server } from '../server.js';
@@ -11,9 +12,12 @@ import { Site } from './site.js';
 /** So that only what a story is about holds anybody up. */
 const UNLIMITED = ['messages-per-second', 'burst', 'room-messages-per-second', 'room-burst', 'calls-per-second'].flatMap((name) => [`--limits-${name}`, '0']);
 
+/** What Chromium itself writes into the console where a request is refused. */
+const REFUSAL = /^Failed to load resource: the server responded with a status of/;
+
 /** A test of the SDK: `act(bench)` plays it; afterwards no page may have thrown. */
-export function sdkStory(title, act, { flags = [] } = {}) {
-  play(title, () => Bench.set(flags), act);
+export function sdkStory(title, act, { flags = [], cluster = false } = {}) {
+  play(title, () => Bench.set(flags, cluster), act, cluster && lacksCluster);
 }
 
 class Bench {
@@ -23,13 +27,16 @@ class Bench {
   /** the room of alice and bob */
   room;
 
+  #cluster;
+  #nodes = [];
   #contexts = [];
   #complaints = [];
 
-  static async set(flags) {
+  static async set(flags, cluster) {
     const bench = new Bench();
     bench.site = await Site.open();
-    bench.server = await bench.start(flags);
+    if (cluster) bench.#cluster = await Cluster.start();
+    bench.server = await bench.start([...flags, ...(bench.#cluster?.flags ?? [])]);
     bench.proxy = await Proxy.before(bench.server.addr);
     bench.site.token = (user) => bench.server.token(user);
     for (const user of ['alice', 'bob']) await bench.server.call(user, 'user.update', { name: user });
@@ -43,6 +50,13 @@ class Bench {
     return Server.start([...UNLIMITED, '--origins', this.site.origin, '--drain', '2s', ...flags]);
   }
 
+  /** Another node of the cluster, for which the bench was set. */
+  async join() {
+    const node = await this.start([...this.#cluster.flags, '--secret-file', this.server.secretFile]);
+    this.#nodes.push(node);
+    return node;
+  }
+
   /** A browser of somebody's own: what its tabs store, they share. */
   async browser() {
     const context = await browser.newContext();
@@ -52,11 +66,12 @@ class Bench {
     return context;
   }
 
-  /** A tab with the page in it, in a browser of its own unless one is given. */
-  async tab(user, { browser, ...how } = {}) {
+  /** A tab with the page in it, in a browser of its own unless one is given; `clock` says that its time will be moved. */
+  async tab(user, { browser, clock, ...how } = {}) {
     const page = await (browser ?? (await this.browser())).newPage();
     const query = new URLSearchParams({ url: `http://${this.proxy.addr}`, user, room: this.room, ...how });
     const tab = new Tab(page);
+    if (clock) await page.clock.install();
     await page.goto(`${this.site.origin}/?${query}`);
     return tab;
   }
@@ -84,7 +99,7 @@ class Bench {
   }
 
   checkComplaints() {
-    assert.deepEqual(this.#complaints.filter((text) => !OUTAGE.test(text)), [], 'complaints of the browsers');
+    assert.deepEqual(this.#complaints.filter((text) => !OUTAGE.test(text) && !REFUSAL.test(text)), [], 'complaints of the browsers');
   }
 
   async picture() {
@@ -94,7 +109,8 @@ class Bench {
   async close() {
     for (const context of this.#contexts) await context.close();
     await this.proxy.close();
-    await this.server.close();
+    for (const node of [this.server, ...this.#nodes]) await node.close();
+    await this.#cluster?.close();
     await this.site.close();
   }
 }
@@ -111,6 +127,15 @@ class Tab {
   /** Sends, and does not wait for what becomes of it. */
   say(...texts) {
     return this.page.evaluate((texts) => texts.forEach((text) => room.send({ text })), texts);
+  }
+
+  /** Sends one after the other, each when the one before is stored, in the background. */
+  says(texts) {
+    return this.page.evaluate((texts) => {
+      void (async () => {
+        for (const text of texts) await room.send({ text });
+      })();
+    }, texts);
   }
 
   /** The timeline: texts, those that are on their way marked so. */
@@ -154,19 +179,14 @@ class Tab {
     return this.page.evaluate(() => parley.connection.get());
   }
 
-  /** The id of the session, once there is one that is not the one given. */
+  /** The id of the session, once there is one over a transport, and not the one given. */
   async live(transport, not) {
-    const handle = await this.page.waitForFunction(
-      async ([transport, not]) => {
-        const { status, transport: over } = parley.connection.get();
-        if (status !== 'live' || (transport && over !== transport)) return false;
-        const { sessions } = await parley.call('session.list', {});
-        const { session } = sessions.find(({ current }) => current) ?? {};
-        return session !== not && session;
-      },
-      [transport, not],
-    );
-    return handle.jsonValue();
+    const isLive = ([transport, not]) => {
+      const { status, transport: over } = parley.connection.get();
+      return status === 'live' && (!transport || over === transport) && link.session.get().session !== not;
+    };
+    await this.page.waitForFunction(isLive, [transport, not]);
+    return this.page.evaluate(() => link.session.get().session);
   }
 
   /** Waits until the connection is lost. */

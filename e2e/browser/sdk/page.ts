@@ -15,6 +15,7 @@ const frames: Frame[] = [];
 const open = (options: LinkOptions) => {
   const link = (shared ? shareLink : openLink)(options);
   link.onFrame((frame) => frames.push(frame));
+  Object.assign(globalThis, { link });
   return link;
 };
 
