@@ -169,6 +169,7 @@ export class Inbox implements Observable<InboxState> {
       this.#wondering.add(event.room); // it may be a room of the user's that was hidden
       return this.#ask();
     }
+    if (entry.room.kind === "live" && event.event !== "room.updated" && event.event !== "member.updated") return this.#pass(entry, event.seq);
     const after = afterEvent(entry, event, this.#parts.me());
     if (after.entry !== entry) this.#set(event.room, after.entry);
     if (after.ask && !this.#tape) this.#ask(); // the answer that is on its way may have it in
@@ -176,7 +177,12 @@ export class Inbox implements Observable<InboxState> {
 
   #skip(room: string, to: number): void {
     const entry = this.#entries.get(room);
-    if (entry && to > entry.head) this.#set(room, { ...entry, head: to, room: { ...entry.room, head: to } });
+    if (entry) this.#pass(entry, to);
+  }
+
+  /** Notes how far a live room's log has come. That is nothing to show: a crowd that comments there must not make the inbox work. */
+  #pass(entry: InboxEntry, to: number): void {
+    if (to > entry.head) this.#entries.set(entry.room.id, { ...entry, head: to, room: { ...entry.room, head: to } });
   }
 
   #moved(room: string, cursors: readonly Cursors[]): void {

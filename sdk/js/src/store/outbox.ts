@@ -16,8 +16,10 @@ export interface Outgoing {
   readonly at: number;
   /** pending: it will be sent, and sent again; failed: it was refused, or given up */
   readonly status: "pending" | "failed";
-  /** of a failed one: a ParleyError tells the server's reason, an OutboxError ours */
+  /** of a failed one, and of one that the server lets wait: a ParleyError tells the server's reason, an OutboxError ours */
   readonly error?: Error;
+  /** of one that the server lets wait, since it comes too early: when it is sent again, in milliseconds since 1970 */
+  readonly retryAt?: number;
 }
 
 /** Why the outbox did not take a message, or gave it up: it is full, the message was tried for 30 days, or it was cancelled. */
@@ -232,12 +234,19 @@ export class Outbox {
     if (error instanceof LinkLostError || error instanceof LinkEndedError) return again();
     if (!(error instanceof ParleyError) || !passing.has(error.code)) return this.#fail(entry, error);
     const backoff = this.#parts.platform.random() * Math.min(30_000, 500 * 2 ** Math.min(entry.attempts, 10));
-    this.#parts.platform.after((error.retryAfterMs ?? 0) + backoff, again);
+    const wait = (error.retryAfterMs ?? 0) + backoff;
+    if (error.code === "rate_limited") {
+      const { draft, at } = entry.outgoing;
+      entry.outgoing = { draft, at, status: "pending", error, retryAt: this.#parts.platform.now() + wait };
+      this.#show(draft.room);
+    }
+    this.#parts.platform.after(wait, again);
   }
 
   #fail(entry: Entry, error: Error): void {
     entry.busy = false;
-    entry.outgoing = { ...entry.outgoing, status: "failed", error };
+    const { draft, at } = entry.outgoing;
+    entry.outgoing = { draft, at, status: "failed", error };
     this.#keep(entry);
     this.#show(entry.outgoing.draft.room);
     for (const { reject } of entry.settled.splice(0)) reject(error);

@@ -50,6 +50,8 @@ export interface TimelineState<Data = unknown> {
   readonly older: boolean;
   /** these are not the newest messages: Timeline.newer or Timeline.latest */
   readonly newer: boolean;
+  /** while it is held, how many messages have come since; undefined while it is not: Timeline.hold */
+  readonly waiting: number | undefined;
   /** what is being loaded */
   readonly loading: Loading | undefined;
   /** why the last load came to nothing; gone with the next */
@@ -92,6 +94,8 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
 
   #shown: readonly Item<Data>[] = [];
   #window: Window | undefined;
+  /** what is shown instead while somebody reads, and by whom it is held */
+  #held: { window: Window; readonly holders: Set<object> } | undefined;
   #stale = true;
   #load: Load | undefined;
   #error: Error | undefined;
@@ -103,7 +107,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
     this.#room = room;
     this.#thread = thread;
     this.#around = surroundings;
-    const nothing = { items: [], ready: false, older: false, newer: false, loading: undefined, error: undefined };
+    const nothing = { items: [], ready: false, older: false, newer: false, waiting: undefined, loading: undefined, error: undefined };
     this.#state = new Derived<TimelineState<Data>>(nothing, () => this.#show(), () => surroundings.watched());
   }
 
@@ -158,6 +162,28 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
       const from = { after: gap.from - 1, limit: bounds.maxListMessages };
       await this.#read("gap", from, (page, now) => windows.trim(windows.fill(now!, gap.from, page), this.#around.most, "newest"));
     }
+  }
+
+  /**
+   * Keeps what is shown in its place while somebody reads it, until the function that is returned is called: messages that come are counted in `waiting`, and
+   * shown afterwards without being asked for. Edits, deletions and reactions are shown all the same; pages and gaps are not loaded meanwhile. Does nothing
+   * where the newest messages are not shown, and ends by itself when everything is loaded anew.
+   */
+  hold(): () => void {
+    const window = this.#window;
+    if (!window?.live) {
+      return () => {};
+    }
+    const held = (this.#held ??= { window, holders: new Set() });
+    const holder = {};
+    held.holders.add(holder);
+    this.changed();
+    return () => {
+      if (held.holders.delete(holder) && held.holders.size === 0 && this.#held === held) {
+        this.#held = undefined;
+        this.changed();
+      }
+    };
   }
 
   /** Loads anew what is stale, if it can be done now. */
@@ -219,6 +245,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
   /** Forgets everything: nobody looks. */
   drop(): void {
     this.#window = undefined;
+    this.#held = undefined;
     this.#stale = true;
     this.#load = undefined;
     this.#sent = [];
@@ -231,7 +258,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
   }
 
   #busy(): boolean {
-    return this.#load !== undefined || this.#stale;
+    return this.#load !== undefined || this.#stale || this.#held !== undefined;
   }
 
   /** Reads a page, and makes it the window or a part of it. */
@@ -246,6 +273,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
       if (this.#load === load) {
         this.#load = undefined;
         this.#stale = false;
+        if (kind === "window") this.#held = undefined;
         this.#advance(join(page, this.#window), load.tape);
       }
     } catch (error) {
@@ -270,6 +298,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
         return;
       }
       window = next;
+      if (this.#held && frame.event !== "skipped") this.#held.window = windows.touch(this.#held.window, frame, view.me);
     }
     // What is being read joins the oldest messages: these stay until it is there.
     this.#window = this.#load?.kind === "older" ? window : windows.trim(window, this.#around.most, window.live ? "newest" : "oldest");
@@ -278,7 +307,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
 
   /** Works out what is shown. */
   #show(): TimelineState<Data> {
-    const window = this.#window;
+    const window = this.#held?.window ?? this.#window;
     const items = this.#lines(window);
     const was = this.#shown;
     const same = items.length === was.length && items.every((item, i) => item === was[i]);
@@ -288,6 +317,7 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
       ready: window !== undefined,
       older: window !== undefined && window.low > 0,
       newer: window !== undefined && !window.live,
+      waiting: this.#held && this.#count() - last(this.#held.window),
       loading: this.#load?.kind,
       error: this.#error,
     };
@@ -304,16 +334,21 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
     }
   }
 
+  /** How many messages the room has, as far as they are known here. */
+  #count(): number {
+    return Math.max(last(this.#window), ...this.#sent.map((m) => m.n));
+  }
+
   #lines(window: Window | undefined): Item<Data>[] {
     const items: Item<Data>[] = [];
-    let gaps = window?.gaps ?? [];
+    const gaps = window?.gaps ?? [];
+    let at = 0;
     for (const message of window?.messages ?? []) {
-      const before = gaps.filter((g) => g.to < message.seq);
-      gaps = gaps.slice(before.length);
-      items.push(...before.map((gap) => this.#gap(gap)), this.#message(message));
+      while (at < gaps.length && gaps[at]!.to < message.seq) items.push(this.#gap(gaps[at++]!));
+      items.push(this.#message(message));
     }
-    items.push(...gaps.map((gap) => this.#gap(gap)));
-    if (!window || window.live) {
+    items.push(...gaps.slice(at).map((gap) => this.#gap(gap)));
+    if (!this.#held && (!window || window.live)) {
       items.push(...this.#sent.map((m) => this.#message(m)), ...this.#outgoing(window));
     }
     return items;
@@ -351,4 +386,9 @@ export class Timeline<Data = unknown> implements Observable<TimelineState<Data>>
     this.#items.set(of, now);
     return now;
   }
+}
+
+/** The number of the last message in a window, 0 where there is none. */
+function last(window: Window | undefined): number {
+  return window?.messages.at(-1)?.n ?? 0;
 }

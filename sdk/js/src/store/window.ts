@@ -9,7 +9,7 @@
 import type { Message, MessageListResult, RoomEvent } from "../protocol.js";
 import { changed, created, target } from "./message.js";
 
-/** Events that the server has left out of a sampled live room: from and to included. */
+/** A stretch of which the server has left events out of a sampled live room, from and to included: no message in it is held. */
 export interface Gap {
   readonly from: number;
   readonly to: number;
@@ -19,7 +19,7 @@ export interface Gap {
 export interface Window {
   /** ascending by seq */
   readonly messages: readonly Message[];
-  /** ascending, apart from each other */
+  /** ascending, with messages between them: however much is left out, there are no more of them than of those, and one */
   readonly gaps: readonly Gap[];
   /** 0 where the window reaches to the beginning of what the user may see */
   readonly low: number;
@@ -100,7 +100,7 @@ export function skip(window: Window, from: number, to: number): Window | "hole" 
   }
   const gap = { from: Math.max(from, window.high + 1), to };
   const last = window.gaps.at(-1);
-  const joined = last && last.to + 1 === gap.from;
+  const joined = last && last.to >= (next.messages.at(-1)?.seq ?? 0); // what lies between is no message, and is missing to nobody
   return { ...next, high: to, gaps: joined ? [...window.gaps.slice(0, -1), { from: last.from, to }] : [...window.gaps, gap] };
 }
 

@@ -386,6 +386,97 @@ describe("timelines", () => {
     expect(timeline.get().items).toHaveLength(500);
     expect(timeline.get().older).toBe(true);
   });
+
+  test("what is shown can be held while somebody reads it, in a room where much is said", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ kind: "live", members: ["bob"] });
+    const room = (await stage.connected("alice")).room(fake.id);
+    const { timeline } = room;
+    look(timeline);
+    await stage.pass();
+    for (let i = 1; i <= 3; i++) stage.server.say(fake, "bob", `m${i}`);
+    await stage.pass();
+    const [first] = timeline.get().items;
+    const release = timeline.hold();
+    const other = timeline.hold();
+    for (let i = 4; i <= 903; i++) stage.server.say(fake, "bob", `m${i}`);
+    stage.server.write(fake, "message.deleted", "bob", { target: 3 });
+    stage.server.write(fake, "reaction.added", "bob", { target: 4, emoji: "👍" });
+    await stage.pass();
+    expect(lines(room)).toEqual(["bob: m1", "bob: –", "bob: m3 (👍1)"]);
+    expect(timeline.get()).toMatchObject({ waiting: 900, newer: false });
+    expect(timeline.get().items[0]).toBe(first);
+    release();
+    release();
+    expect(timeline.get().waiting).toBe(900);
+    const lists = stage.server.calls.filter((c) => c.method === "message.list").length;
+    other();
+    expect(timeline.get().waiting).toBeUndefined();
+    expect(lines(room)).toHaveLength(500);
+    expect(lines(room).at(-1)).toBe("bob: m903");
+    await room.send({ text: "mine" });
+    expect(stage.server.calls.filter((c) => c.method === "message.list")).toHaveLength(lists);
+    timeline.hold();
+    stage.server.say(fake, "bob", "newest");
+    stage.server.tell("alice", { event: "reset", room: fake.id, data: { head: fake.head } });
+    await stage.pass();
+    expect(timeline.get().waiting).toBeUndefined();
+    expect(lines(room).at(-1)).toBe("bob: newest");
+  });
+
+  test("what is left out of a crowded room makes no more gaps than there are messages", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ kind: "live", members: ["bob"] });
+    const room = (await stage.connected("alice")).room(fake.id);
+    look(room.timeline);
+    await stage.pass();
+    stage.server.say(fake, "bob", "hello");
+    for (let i = 0; i < 100; i++) {
+      stage.server.write(fake, i % 2 ? "reaction.removed" : "reaction.added", "bob", { target: 2, emoji: "👍" });
+      fake.append("message.created", "bob", { n: fake.count + 1, client_id: `s${i}`, text: `left out ${i}` });
+      stage.server.tell("alice", { event: "skipped", room: fake.id, data: { from: fake.head, to: fake.head } });
+    }
+    await stage.pass();
+    expect(lines(room)).toEqual(["bob: hello", "… 4–202"]);
+    stage.server.say(fake, "bob", "on");
+    await stage.pass();
+    const gap = room.timeline.get().items[1];
+    if (gap?.type === "gap") await room.timeline.fill(gap.gap);
+    expect(lines(room)).toHaveLength(102);
+  });
+
+  test("a message that comes too early says when it goes out", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ kind: "live", members: ["bob"] });
+    const room = (await stage.connected("alice")).room(fake.id);
+    look(room.timeline);
+    await stage.pass();
+    stage.server.refuse("message.send", { code: "rate_limited", message: "Slow mode.", retry_after_ms: 5000, scope: "slow_mode" });
+    void room.send({ text: "too early" });
+    await stage.pass();
+    const [item] = room.timeline.get().items;
+    const outgoing = item?.type === "outgoing" ? item.outgoing : undefined;
+    expect(outgoing).toMatchObject({ status: "pending", error: { scope: "slow_mode" } });
+    expect(outgoing!.retryAt).toBeGreaterThanOrEqual(stage.clock.now() + 4900);
+    await stage.pass(7000);
+    expect(lines(room)).toEqual(["me: too early (sent)"]);
+  });
+
+  test("what is said in a live room is nothing to an inbox", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ kind: "live", members: ["alice", "bob"], name: "The final" });
+    const alice = await stage.connected("alice");
+    look(alice.room(fake.id).timeline);
+    await stage.pass(2000);
+    let told = 0;
+    alice.inbox.subscribe(() => told++);
+    for (let i = 0; i < 10; i++) stage.server.say(fake, "bob", `m${i}`);
+    await stage.pass(2000);
+    expect([told, alice.inbox.entry(fake.id)?.head]).toEqual([0, fake.head]);
+    stage.server.write(fake, "room.updated", "bob", { name: "The replay" });
+    await stage.pass();
+    expect(alice.inbox.entry(fake.id)?.room.name).toBe("The replay");
+  });
 });
 
 describe("the inbox", () => {
