@@ -51,20 +51,25 @@ type balancing struct {
 	name  string
 	start func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer
 	flag  string
+	more  []string // and these
 }
 
 var (
 	behindHAProxy = balancing{"HAProxy", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
 		return testkit.StartHAProxy(t, "../deploy/haproxy/haproxy.cfg", nodes)
-	}, "--proxies-protocol"}
+	}, "--proxies-protocol", nil}
+	// HAProxy that does not know where sessions are, before nodes that do.
+	behindPlainHAProxy = balancing{"HAProxy without stickiness", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
+		return testkit.StartHAProxy(t, "../deploy/haproxy/nodes.cfg", nodes)
+	}, "--proxies-protocol", []string{"--cluster-listen=127.0.0.1:0"}}
 	behindNginx = balancing{"nginx", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
 		return testkit.StartNginx(t, "../deploy/nginx/nginx.conf", nodes)
-	}, "--proxies-header=X-Forwarded-For"}
+	}, "--proxies-header=X-Forwarded-For", nil}
 )
 
 // eachBalancer runs a test behind each balancer.
 func eachBalancer(t *testing.T, test func(b *balanced)) {
-	for _, kind := range []balancing{behindHAProxy, behindNginx} {
+	for _, kind := range []balancing{behindHAProxy, behindPlainHAProxy, behindNginx} {
 		t.Run(kind.name, func(t *testing.T) { test(balance(t, kind)) })
 	}
 }
@@ -72,7 +77,9 @@ func eachBalancer(t *testing.T, test func(b *balanced)) {
 // balance starts two nodes and a balancer before them, and returns when it passes on calls.
 func balance(t *testing.T, kind balancing) *balanced {
 	t.Helper()
-	b := &balanced{t: t, nodes: startTwo(t, startNATS(t).url, kind.flag, "--proxies-trusted=127.0.0.1", "--heartbeat=1s", "--drain=4s", "--log-level=debug")}
+	b := &balanced{t: t, nodes: startTwo(t, startNATS(t).url, slices.Concat(kind.more, []string{
+		kind.flag, "--proxies-trusted=127.0.0.1", "--heartbeat=1s", "--drain=4s", "--log-level=debug",
+	})...)}
 	b.alice = b.nodes[0].token("alice")
 	at := func(s *server) testkit.Node { return testkit.Node{Addr: s.addr, Admin: s.admin} }
 	b.Balancer = kind.start(t, [2]testkit.Node{at(b.nodes[0]), at(b.nodes[1])})
@@ -282,9 +289,14 @@ func (b *balanced) polls() {
 	}
 }
 
-// Sessions of polls stay with a node that drains until they have been told, where the balancer knows which node they are on.
+// Sessions of polls stay with a node that drains until they have been told, where the balancer knows which node they are on, or the nodes do.
 func TestPollsWhileANodeDrainsBehindHAProxy(t *testing.T) {
-	b := balance(t, behindHAProxy)
+	for _, kind := range []balancing{behindHAProxy, behindPlainHAProxy} {
+		t.Run(kind.name, func(t *testing.T) { balance(t, kind).pollWhileANodeDrains(t) })
+	}
+}
+
+func (b *balanced) pollWhileANodeDrains(t *testing.T) {
 	var all []*polling
 	for i := range 6 {
 		all = append(all, b.openPolls(fmt.Sprint("polls", i)))

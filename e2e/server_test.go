@@ -195,6 +195,14 @@ func (s *server) signal(sig syscall.Signal) {
 	<-exited
 }
 
+// signalOnly sends a signal and waits for nothing.
+func (s *server) signalOnly(sig syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(s.pid(), sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // restart starts the server again, after it has ended.
 func (s *server) restart() {
 	s.t.Helper()

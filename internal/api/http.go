@@ -18,7 +18,7 @@ import (
 )
 
 // serveCall is POST /v1/<method> (§2.4).
-func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
+func (s overHTTP) serveCall(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/v1/")
 	m := s.methods[name]
 	switch {
@@ -56,6 +56,16 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := s.readBody(w, r)
 	if err != nil {
+		reply(nil, err)
+		return
+	}
+	if named := r.Header.Get(sessionHeader); s.isElsewhere(named) {
+		if err := s.passOn(w, r, named, body, 0); err != nil {
+			reply(nil, err)
+		}
+		return
+	}
+	if err := s.attachSession(r, m, c); err != nil {
 		reply(nil, err)
 		return
 	}
@@ -117,7 +127,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, m *method) (
 			return nil, s.failure(m.Name, err)
 		}
 	}
-	return c, s.attachSession(r, m, c)
+	return c, nil
 }
 
 // sessionHeader names the session that a call is about; in the answers that open event streams and to polls it tells balancers which session they are.
@@ -127,7 +137,7 @@ const sessionHeader = "Parley-Session"
 func (s *Server) attachSession(r *http.Request, m *method, c *caller) *protocol.Error {
 	if named := r.Header.Get(sessionHeader); named != "" {
 		if c.peer = s.peerOf(named, c.User); c.peer == nil || !c.peer.entered() {
-			return protocol.Errorf(protocol.NotFound, "session", "There is no such live session of this user.")
+			return noSession()
 		}
 		c.Session = named
 	}

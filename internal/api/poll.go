@@ -57,15 +57,16 @@ func (s overHTTP) servePoll(w http.ResponseWriter, r *http.Request) {
 		writeStatus(w, http.StatusMethodNotAllowed, protocol.Errorf(protocol.BadRequest, "", "Polls are made with POST."))
 		return
 	}
-	result, err := s.poll(w, r)
-	if err != nil {
+	switch result, err := s.poll(w, r); {
+	case err != nil:
 		writeError(w, err)
-		return
+	case result != nil:
+		w.Header().Set(sessionHeader, result.Session)
+		writeJSON(w, http.StatusOK, result)
 	}
-	w.Header().Set(sessionHeader, result.Session)
-	writeJSON(w, http.StatusOK, result)
 }
 
+// poll is one poll. Its result is nil when another node has answered it.
 func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*PollResult, *protocol.Error) {
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
@@ -87,8 +88,12 @@ func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*PollResult, *pr
 	if err := params.check(); err != nil {
 		return nil, err
 	}
-	if params.Session == "" {
+	switch {
+	case params.Session == "" && !s.inner:
 		return s.firstPoll(r, id, params)
+	case s.isElsewhere(params.Session):
+		allowWait(w, params.wait())
+		return s.pollElsewhere(w, r, params, body)
 	}
 	session, p := s.polled(params.Session, id.User)
 	if session == nil {
@@ -97,11 +102,15 @@ func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*PollResult, *pr
 	if s.Gate.Revoked(id.User, p.device, id.IssuedAt) {
 		return nil, unauthenticated(auth.ErrRevoked)
 	}
-	// The server's own times are for calls, which do not wait.
+	allowWait(w, params.wait())
+	return answerPoll(r.Context(), session, params.Ack, params.wait())
+}
+
+// allowWait has the answer come late: the server's own times are for calls, which do not wait.
+func allowWait(w http.ResponseWriter, wait time.Duration) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
-	_ = control.SetWriteDeadline(time.Now().Add(params.wait() + pollGrace))
-	return answerPoll(r.Context(), session, params.Ack, params.wait())
+	_ = control.SetWriteDeadline(time.Now().Add(wait + pollGrace))
 }
 
 // polled is the session with the id, nil if there is none of the user. Unlike peerOf it finds one that is being closed, whose last frames may not be taken yet.
@@ -148,5 +157,5 @@ func answerPoll(ctx context.Context, session *gateway.HTTPSide, ack string, wait
 
 // notPolled is also what who guesses at others' sessions is told.
 func notPolled() *protocol.Error {
-	return protocol.Errorf(protocol.NotFound, "session", "There is no such session of this user to be polled: it has ended, is on another node, or never was. Open one without session.")
+	return protocol.Errorf(protocol.NotFound, "session", "There is no such session of this user to be polled: it has ended, is on a node that is gone, or never was. Open one without session.")
 }

@@ -30,6 +30,7 @@ type Options struct {
 	Signer      *auth.Signer
 	Sessions    auth.Sessions
 	Users       chat.Users
+	Others      Others
 	Checkpoints Checkpoints
 	StreamKey   []byte // authenticates event ids: a secret of the deployment
 	Eraser      *privacy.Eraser
@@ -193,12 +194,12 @@ func (s *Server) Draining() bool { return s.draining.Load() }
 
 // Handler serves HTTP calls, event streams and polls, and page for every path that is none. The sessions are g's, which serves GET /v1/ws.
 func (s *Server) Handler(g *gateway.Gateway, page http.Handler) http.Handler {
-	over := overHTTP{s, g}
+	over := overHTTP{Server: s, gateway: g}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/ws", g)
 	mux.Handle("/v1/events", over.crossOrigin(over.serveEvents))
 	mux.Handle("/v1/poll", over.crossOrigin(over.servePoll))
-	mux.Handle("/v1/", over.crossOrigin(s.serveCall))
+	mux.Handle("/v1/", over.crossOrigin(over.serveCall))
 	if s.Dev {
 		mux.HandleFunc("POST /dev/token", s.serveDevToken)
 	}

@@ -16,6 +16,7 @@ import (
 type overHTTP struct {
 	*Server
 	gateway *gateway.Gateway
+	inner   bool // the requests were passed on by other nodes
 }
 
 // serveEvents is GET /v1/events (§2.5).

@@ -23,6 +23,7 @@ import (
 	"github.com/parley-im/parley/internal/broker/rabbitmq"
 	"github.com/parley-im/parley/internal/broker/redis"
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/cluster"
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/egress"
@@ -54,9 +55,12 @@ type App struct {
 	state   *nodeState
 	metrics *metrics
 	traces  *traces // nil when off
+	cluster *cluster.Cluster
+	began   time.Time
 
 	public      *listener
 	admin       *listener    // nil when off
+	inner       *listener    // for other nodes; nil when off
 	certificate *certificate // nil: plain text
 	proxies     gateway.Proxies
 	broken      chan error
@@ -65,7 +69,7 @@ type App struct {
 // New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run. The version is what the metrics
 // say that this is.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
-	a := &App{cfg: cfg, log: log, metrics: newMetrics(version), broken: make(chan error, 1)}
+	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1)}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -107,6 +111,9 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.openCluster(ctx, node, secret); err != nil {
+		return err
+	}
 	if a.traces, err = openTraces(ctx, cfg.Trace, node, a.metrics.version, a.log); err != nil {
 		return err
 	}
@@ -131,7 +138,7 @@ func (a *App) open(ctx context.Context) error {
 	)
 	a.eraser = a.newEraser(core)
 	a.api = api.New(api.Options{
-		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store,
+		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store, Others: a.cluster,
 		Checkpoints: a.store, StreamKey: a.store.Key("streams"),
 		Chat: core, Eraser: a.eraser, Exporter: NewExporter(a.store),
 		Limits: protocol.Limits{
@@ -141,7 +148,7 @@ func (a *App) open(ctx context.Context) error {
 		Heartbeat: cfg.Heartbeat, Origins: cfg.Origins, Dev: cfg.Dev, Now: time.Now, Log: a.log,
 		Answered: a.metrics.calls.answered, Tracer: a.traces.tracer(),
 	})
-	if err := a.openGateway(); err != nil {
+	if err := a.openGateway(node); err != nil {
 		return err
 	}
 	a.register()
@@ -231,18 +238,20 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	loops.Go(func() { a.eraser.Run(background) })
 	loops.Go(func() { a.ebb(background) })
+	loops.Go(func() { a.cluster.Run(background) })
 	if a.certificate != nil {
 		loops.Go(func() { a.certificate.run(background) })
 	}
-	failed := make(chan error, 2)
-	for _, l := range []*listener{a.public, a.admin} {
-		if l != nil {
-			loops.Go(func() { failed <- l.server.Serve(l) })
-		}
+	failed := make(chan error, 3)
+	for l := range a.listeners() {
+		loops.Go(func() { failed <- l.server.Serve(l) })
 	}
 	addrs := []any{"addr", a.Addr()}
 	if a.admin != nil {
 		addrs = append(addrs, "admin", a.AdminAddr())
+	}
+	if a.inner != nil {
+		addrs = append(addrs, "cluster", a.cluster.Self.Address)
 	}
 	a.log.Info("listening", addrs...)
 	var err error
@@ -257,10 +266,8 @@ func (a *App) Run(ctx context.Context) error {
 	a.drain()
 	stop()
 	a.hub.Stop()
-	for _, l := range []*listener{a.public, a.admin} {
-		if l != nil {
-			l.server.Close()
-		}
+	for l := range a.listeners() {
+		l.server.Close()
 	}
 	loops.Wait()
 	return errors.Join(err, a.Close())
@@ -270,21 +277,25 @@ func (a *App) Run(ctx context.Context) error {
 func (a *App) drain() {
 	a.log.Info("draining", "sessions", a.gateway.Count(), "over", a.cfg.Drain)
 	a.api.Drain()
+	a.cluster.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.Drain+10*time.Second)
 	defer cancel()
 	a.gateway.Drain(ctx, a.cfg.Drain)
 	if err := a.public.server.Shutdown(ctx); err != nil {
 		a.log.Warn("some calls were cut off", "error", err)
 	}
+	if a.inner != nil {
+		if err := a.inner.server.Shutdown(ctx); err != nil {
+			a.log.Warn("some calls of other nodes were cut off", "error", err)
+		}
+	}
 }
 
 // Close releases what New opened. Run does it by itself.
 func (a *App) Close() error {
 	var errs []error
-	for _, l := range []*listener{a.public, a.admin} {
-		if l != nil {
-			_ = l.Close() // Run may have closed it
-		}
+	for l := range a.listeners() {
+		_ = l.Close() // Run may have closed it
 	}
 	if a.gateway != nil {
 		a.gateway.Stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/parley-im/parley/internal/cluster"
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/protocol"
 	"github.com/parley-im/parley/web"
@@ -26,7 +28,7 @@ type listener struct {
 }
 
 // openGateway makes what holds the sessions of those who connect.
-func (a *App) openGateway() error {
+func (a *App) openGateway(node string) error {
 	cfg := a.cfg
 	var err error
 	if a.proxies, err = gateway.NewProxies(cfg.Proxies.Trusted, cfg.Proxies.Header); err != nil {
@@ -39,13 +41,25 @@ func (a *App) openGateway() error {
 	a.gateway = gateway.New(gateway.Options{
 		Heartbeat: cfg.Heartbeat, FrameBytes: cfg.Limits.FrameBytes, CallsPerSecond: cfg.Limits.CallsPerSecond,
 		MaxConnections: cfg.Limits.Connections, Origins: cfg.Origins, Free: free, Compression: cfg.Compression,
-		HandshakesPerAddress: cfg.Limits.HandshakesPerAddress, Proxies: a.proxies, Log: a.log,
+		HandshakesPerAddress: cfg.Limits.HandshakesPerAddress, Proxies: a.proxies, Log: a.log, Tag: cluster.Tag(node),
 	}, a.api)
 	return nil
 }
 
+// listeners are those that are open.
+func (a *App) listeners() iter.Seq[*listener] {
+	return func(yield func(*listener) bool) {
+		for _, l := range []*listener{a.public, a.admin, a.inner} {
+			if l != nil && !yield(l) {
+				return
+			}
+		}
+	}
+}
+
 // listen opens the addresses for clients and for operators.
 func (a *App) listen() error {
+	a.listenInside()
 	var err error
 	if a.cfg.TLS.CertFile != "" {
 		if a.certificate, err = loadCertificate(a.cfg.TLS.CertFile, a.cfg.TLS.KeyFile, a.log); err != nil {

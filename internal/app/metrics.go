@@ -146,6 +146,7 @@ func (a *App) register() {
 	a.registerRelay(m)
 	a.registerBroker(m)
 	a.registerState(m)
+	a.registerCluster(m)
 }
 
 func (a *App) registerLog(m *metrics) {

@@ -62,7 +62,7 @@ var layout = []row{
 	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words",
+		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words internal/cluster",
 		libs:    "json uuid sync",
 	},
 	{pkg: "internal/store/database", imports: "internal/store/slots", libs: "json pgx sqlite goose"},
@@ -70,6 +70,7 @@ var layout = []row{
 	{pkg: "internal/store/words", imports: "internal/store/database", libs: "text"},
 
 	// The edges.
+	{pkg: "internal/cluster", libs: "json"},
 	{pkg: "internal/gateway", imports: "protocol", libs: "json gobwas klauspost sys"},
 	{pkg: "internal/egress"},
 	{pkg: "internal/auth", imports: "protocol", libs: "json jose"},
@@ -84,7 +85,7 @@ var layout = []row{
 	{pkg: "internal/config", libs: "kong yaml"},
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},
-	{pkg: "internal/doctor", imports: "protocol internal/auth internal/config internal/store", libs: "sys"},
+	{pkg: "internal/doctor", imports: "protocol internal/auth internal/cluster internal/config internal/store", libs: "sys"},
 	{pkg: "internal/terminal", imports: "protocol client", libs: "json bubbletea lipgloss ansi"},
 	{pkg: "web"},
 
@@ -101,7 +102,7 @@ var layout = []row{
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/presence internal/auth internal/store internal/testkit internal/privacy",
+		imports: "protocol internal/chat internal/delivery internal/relay internal/presence internal/auth internal/store internal/testkit internal/privacy internal/cluster",
 		libs:    "json go-cmp rapid pgx",
 		tests:   true,
 	},

@@ -14,28 +14,29 @@ import (
 	"time"
 )
 
-// Config holds the settings of a server. The tag `help` says what a setting is for.
+// Config holds the settings of a server. The tag `help` says what a setting is for; `nodes:"same"`, that all nodes of a cluster must be given the same.
 type Config struct {
 	Listen      string        `yaml:"listen" help:"Address that clients connect to: HOST:PORT, where port 0 takes a free one, or unix:PATH."`
 	AdminListen string        `yaml:"admin_listen" help:"Address for operators (metrics, health, profiles): HOST:PORT or unix:PATH; it must not be reachable for clients. Empty: off."`
 	Data        string        `yaml:"data" help:"Folder for everything that this node keeps on disk; made if it is not there."`
 	Store       string        `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
-	Broker      string        `yaml:"broker" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST. Empty: this node is alone."`
-	State       string        `yaml:"state" help:"What nodes share that may be lost, presence and rates: redis://HOST:6379/DB. Empty: each node has its own."`
+	Broker      string        `yaml:"broker" nodes:"same" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST. Empty: this node is alone."`
+	State       string        `yaml:"state" nodes:"same" help:"What nodes share that may be lost, presence and rates: redis://HOST:6379/DB. Empty: each node has its own."`
 	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
 	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
 	Auth        Auth          `yaml:"auth"`
 	Egress      Egress        `yaml:"egress"`
 	TLS         TLS           `yaml:"tls"`
+	Cluster     Cluster       `yaml:"cluster"`
 	Proxies     Proxies       `yaml:"proxies"`
 	Compression bool          `yaml:"compression" help:"Compresses what WebSocket clients send and get, if they offer it (permessage-deflate): less traffic for more work."`
-	Origins     []string      `yaml:"origins" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
+	Origins     []string      `yaml:"origins" nodes:"same" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
 	Log         Log           `yaml:"log"`
 	Limits      Limits        `yaml:"limits"`
 	Trace       Trace         `yaml:"trace"`
-	Heartbeat   time.Duration `yaml:"heartbeat" help:"Silence after which a connection is asked for a sign of life; after two it is closed."`
+	Heartbeat   time.Duration `yaml:"heartbeat" nodes:"same" help:"Silence after which a connection is asked for a sign of life; after two it is closed."`
 	Drain       time.Duration `yaml:"drain" help:"Time over which a server that is told to stop sends its connections to other nodes."`
-	Dev         bool          `yaml:"dev" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
+	Dev         bool          `yaml:"dev" nodes:"same" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
 	DevInsecure bool          `yaml:"dev_insecure" help:"Lets --dev listen on addresses that other machines can reach."`
 }
 
@@ -47,11 +48,11 @@ type Log struct {
 
 // Auth says which tokens are good.
 type Auth struct {
-	JWKS         string   `yaml:"jwks" help:"Public keys of the issuer whose tokens are good: a file, or an https URL. Empty: those that auth-issuer names, if any."`
-	Issuer       string   `yaml:"issuer" help:"What a token's iss must be. Without auth-jwks it is an https URL, and its OpenID discovery document names the keys."`
-	Audience     []string `yaml:"audience" help:"Names of this deployment, one of which a token's aud must hold, separated by commas. Empty: aud does not matter."`
-	Algorithms   []string `yaml:"algorithms" help:"Algorithms that the issuer may sign with, out of RS256, ES256 and EdDSA."`
-	SecretTokens bool     `yaml:"secret_tokens" help:"With an issuer, tokens signed with the deployment's secret are good as well."`
+	JWKS         string   `yaml:"jwks" nodes:"same" help:"Public keys of the issuer whose tokens are good: a file, or an https URL. Empty: those that auth-issuer names, if any."`
+	Issuer       string   `yaml:"issuer" nodes:"same" help:"What a token's iss must be. Without auth-jwks it is an https URL, and its OpenID discovery document names the keys."`
+	Audience     []string `yaml:"audience" nodes:"same" help:"Names of this deployment, one of which a token's aud must hold, separated by commas. Empty: aud does not matter."`
+	Algorithms   []string `yaml:"algorithms" nodes:"same" help:"Algorithms that the issuer may sign with, out of RS256, ES256 and EdDSA."`
+	SecretTokens bool     `yaml:"secret_tokens" nodes:"same" help:"With an issuer, tokens signed with the deployment's secret are good as well."`
 }
 
 // Egress bounds the server's requests to other servers.
@@ -64,6 +65,13 @@ type Egress struct {
 type TLS struct {
 	CertFile string `yaml:"cert_file" help:"File with the certificate for TLS and those that vouch for it, PEM; read again when it changes. Empty: clients are served in plain text."`
 	KeyFile  string `yaml:"key_file" help:"File with the private key of tls-cert-file, PEM."`
+}
+
+// Cluster says how the nodes reach each other.
+type Cluster struct {
+	Listen      string `yaml:"listen" help:"Address at which the other nodes reach this one, HOST:PORT, to pass on what is about its sessions; they prove by the store's secret who they are. Empty: off."`
+	Advertise   string `yaml:"advertise" help:"Address that the other nodes are told, HOST:PORT. Empty: that of cluster-listen."`
+	Differences string `yaml:"differences" help:"What a node does at its start whose settings differ from those of a node that runs, where all must be the same: refuse, or warn."`
 }
 
 // Trace says which calls are traced, and who is told.
@@ -81,15 +89,15 @@ type Proxies struct {
 
 // Limits bound what clients may ask of the server.
 type Limits struct {
-	MessagesPerSecond     float64 `yaml:"messages_per_second" help:"Messages a second of one user over all sessions; each room takes half of it from one user. 0: no limit."`
-	Burst                 int     `yaml:"burst" help:"Messages that one user may send at once before limits-messages-per-second holds. 0: no limit."`
-	RoomMessagesPerSecond float64 `yaml:"room_messages_per_second" help:"Messages a second of one room, from all users and back ends. 0: no limit."`
-	RoomBurst             int     `yaml:"room_burst" help:"Messages that one room takes at once before limits-room-messages-per-second holds. 0: no limit."`
-	FrameBytes            int     `yaml:"frame_bytes" help:"Longest message that a client may send, in bytes."`
-	Replay                int     `yaml:"replay" help:"Missed events of one room that are sent again to a client that returns; one that missed more loads the room anew. 0: no limit."`
+	MessagesPerSecond     float64 `yaml:"messages_per_second" nodes:"same" help:"Messages a second of one user over all sessions; each room takes half of it from one user. 0: no limit."`
+	Burst                 int     `yaml:"burst" nodes:"same" help:"Messages that one user may send at once before limits-messages-per-second holds. 0: no limit."`
+	RoomMessagesPerSecond float64 `yaml:"room_messages_per_second" nodes:"same" help:"Messages a second of one room, from all users and back ends. 0: no limit."`
+	RoomBurst             int     `yaml:"room_burst" nodes:"same" help:"Messages that one room takes at once before limits-room-messages-per-second holds. 0: no limit."`
+	FrameBytes            int     `yaml:"frame_bytes" nodes:"same" help:"Longest message that a client may send, in bytes."`
+	Replay                int     `yaml:"replay" nodes:"same" help:"Missed events of one room that are sent again to a client that returns; one that missed more loads the room anew. 0: no limit."`
 	Connections           int     `yaml:"connections" help:"Connections that this node accepts at a time. 0: no limit."`
 	HandshakesPerAddress  int     `yaml:"handshakes_per_address" help:"Connections a second from one address (IPv6: from one /64), of which those of 6 seconds may come at once. 0: no limit."`
-	CallsPerSecond        int     `yaml:"calls_per_second" help:"Calls a second of one connection, other than message.send. 0: no limit."`
+	CallsPerSecond        int     `yaml:"calls_per_second" nodes:"same" help:"Calls a second of one connection, other than message.send. 0: no limit."`
 }
 
 // Default is the configuration of a server that is told nothing.
@@ -108,11 +116,18 @@ func Default() *Config {
 			Replay:                1000,
 			CallsPerSecond:        200,
 		},
+		Cluster:   Cluster{Differences: DifferencesRefuse},
 		Trace:     Trace{Sample: 0.01},
 		Heartbeat: 25 * time.Second,
 		Drain:     10 * time.Second,
 	}
 }
+
+// The values of Cluster.Differences.
+const (
+	DifferencesRefuse = "refuse"
+	DifferencesWarn   = "warn"
+)
 
 // redaction stands where a secret was.
 const redaction = "xxxxx"
@@ -135,6 +150,20 @@ func (c *Config) Redacted() *Config {
 	r.State = redactURL(c.State)
 	r.Trace.Endpoint = redactURL(c.Trace.Endpoint)
 	return &r
+}
+
+// Common are the settings that must be the same on all nodes of a cluster, by their keys, as they may be shown. The order of lists, and of a broker's servers, is no
+// difference.
+func (c *Config) Common() map[string]string {
+	common := map[string]string{}
+	for _, s := range settings(c.Redacted()) {
+		if s.common {
+			values := strings.Split(s.text(), ",")
+			slices.Sort(values)
+			common[s.key] = strings.Join(values, ",")
+		}
+	}
+	return common
 }
 
 // redactURL takes out whatever may be secret. A user without a password is a token for some engines; drivers take passwords as query parameters too.

@@ -73,6 +73,10 @@ limits:
   connections: 7
   calls_per_second: 8
   handshakes_per_address: 9
+cluster:
+  listen: 10.0.0.1:9090
+  advertise: node-1:9090
+  differences: warn
 trace:
   endpoint: http://collector:4318/v1/traces
   sample: 0.5
@@ -100,6 +104,7 @@ func whole() *config.Config {
 			MessagesPerSecond: 0.5, Burst: 2, RoomMessagesPerSecond: 3, RoomBurst: 4,
 			FrameBytes: 5000, Replay: 6, Connections: 7, CallsPerSecond: 8, HandshakesPerAddress: 9,
 		},
+		Cluster:   config.Cluster{Listen: "10.0.0.1:9090", Advertise: "node-1:9090", Differences: config.DifferencesWarn},
 		Trace:     config.Trace{Endpoint: "http://collector:4318/v1/traces", Sample: 0.5},
 		Heartbeat: 30 * time.Second, Drain: time.Minute, Dev: true, DevInsecure: true,
 	}

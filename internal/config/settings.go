@@ -32,9 +32,10 @@ func Flags() []Flag {
 
 // setting is one leaf of a Config.
 type setting struct {
-	key   string // limits.burst
-	help  string
-	value reflect.Value // settable
+	key    string // limits.burst
+	help   string
+	common bool          // it must be the same on all nodes
+	value  reflect.Value // settable
 }
 
 func (s setting) flag() string { return flagName(s.key) }
@@ -58,7 +59,7 @@ func appendSettings(list []setting, group string, v reflect.Value) []setting {
 			list = appendSettings(list, key+".", value)
 			continue
 		}
-		list = append(list, setting{key: key, help: field.Tag.Get("help"), value: value})
+		list = append(list, setting{key: key, help: field.Tag.Get("help"), common: field.Tag.Get("nodes") == "same", value: value})
 	}
 	return list
 }

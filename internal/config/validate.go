@@ -54,6 +54,8 @@ func (c *Config) Validate() error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		check("tls", errors.New("cert_file and key_file go together"))
 	}
+	check("cluster.differences", checkOneOf(c.Cluster.Differences, DifferencesRefuse, DifferencesWarn))
+	c.checkCluster(check)
 	for _, proxy := range c.Proxies.Trusted {
 		check("proxies.trusted", checkNetwork(proxy))
 	}
@@ -121,6 +123,41 @@ func checkAddress(address string) error {
 		return fmt.Errorf("%q is neither HOST:PORT nor unix:PATH", address)
 	}
 	return nil
+}
+
+// checkCluster wants to know an address by which other machines find this one.
+func (c *Config) checkCluster(check func(key string, err error)) {
+	listen, advertise := c.Cluster.Listen, c.Cluster.Advertise
+	if listen == "" {
+		if advertise != "" {
+			check("cluster.advertise", errors.New("says where cluster.listen is reached: name that as well"))
+		}
+		return
+	}
+	if strings.HasPrefix(listen, unixPrefix) {
+		check("cluster.listen", errors.New("must be HOST:PORT: other machines cannot reach a unix socket"))
+		return
+	}
+	check("cluster.listen", checkAddress(listen))
+	if (listen == c.Listen || listen == c.AdminListen) && !strings.HasSuffix(listen, ":0") {
+		check("cluster.listen", errors.New("must differ from listen and admin_listen"))
+	}
+	if advertise == "" {
+		if host, _, err := net.SplitHostPort(listen); err == nil && isEverywhere(host) {
+			check("cluster.advertise", fmt.Errorf("must say where other nodes reach this one, since cluster.listen is %q", listen))
+		}
+		return
+	}
+	host, port, err := net.SplitHostPort(advertise)
+	if err != nil || checkAddress(advertise) != nil || port == "0" || isEverywhere(host) {
+		check("cluster.advertise", fmt.Errorf("%q is no HOST:PORT that other nodes can reach", advertise))
+	}
+}
+
+// isEverywhere reports whether a host stands for all addresses of a machine.
+func isEverywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 // checkLoopback refuses an address that other machines may reach. Only localhost is trusted among names: others may resolve to anything.

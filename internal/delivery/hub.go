@@ -284,25 +284,26 @@ type counters struct {
 
 // Stats is what a Hub is doing and has done.
 type Stats struct {
-	Rooms       int    // rooms followed on this node, those left within a minute too
-	Sessions    int    // sessions entered
-	Watchers    int    // sessions in live rooms, once for each room, as of the last second
-	RingBytes   int    // recent frames, with what keeping them costs
-	RingMost    int    // how many bytes that may be
-	Backlog     int    // bytes of frames that wait to be fanned out
-	BacklogMost int    // how many bytes that may be
-	Fanning     int    // rooms that wait for a worker; at most Rooms
-	Lagging     int    // sessions that wait for a catch-up; at most Sessions
-	Reads       int    // reads of the Source under way, for sessions and rooms that catch up
-	ReadsMost   int    // how many there may be at once
-	Healthy     bool   // the broker brings this node its own probes; true without a broker
-	Events      uint64 // since the start, here and below: events fanned out to the rooms of this node
-	Refused     uint64 // batches that a session had no room for
-	Resets      uint64 // sessions told `reset`
-	Fills       uint64 // holes read from the Source
-	Replayed    uint64 // events replayed to sessions
-	Skipped     uint64 // events left out for a room's watchers, counted once for all of them, or for one that missed them
-	Gathered    uint64 // fan-outs of crowded rooms with several events, for which each session was written to once
+	Rooms       int                  // rooms followed on this node, those left within a minute too
+	Sessions    int                  // sessions entered
+	Watchers    int                  // sessions in live rooms, once for each room, as of the last second
+	RingBytes   int                  // recent frames, with what keeping them costs
+	RingMost    int                  // how many bytes that may be
+	Backlog     int                  // bytes of frames that wait to be fanned out
+	BacklogMost int                  // how many bytes that may be
+	Fanning     int                  // rooms that wait for a worker; at most Rooms
+	Lagging     int                  // sessions that wait for a catch-up; at most Sessions
+	Reads       int                  // reads of the Source under way, for sessions and rooms that catch up
+	ReadsMost   int                  // how many there may be at once
+	Healthy     bool                 // the broker brings this node its own probes; true without a broker
+	Probes      map[string]time.Time // by node: when the broker has brought the last probe of another one
+	Events      uint64               // since the start, here and below: events fanned out to the rooms of this node
+	Refused     uint64               // batches that a session had no room for
+	Resets      uint64               // sessions told `reset`
+	Fills       uint64               // holes read from the Source
+	Replayed    uint64               // events replayed to sessions
+	Skipped     uint64               // events left out for a room's watchers, counted once for all of them, or for one that missed them
+	Gathered    uint64               // fan-outs of crowded rooms with several events, for which each session was written to once
 }
 
 // Stats is what the Hub is doing now.
@@ -313,8 +314,8 @@ func (h *Hub) Stats() Stats {
 		Rooms: int(rooms), Sessions: int(sessions), Watchers: int(h.counters.watchers.Load()), RingBytes: h.recent.size(), RingMost: h.recent.budget,
 		Backlog: int(h.backlog.Load()), BacklogMost: maxBacklog, Fanning: h.queue.length(), Lagging: h.behind.length(),
 		Reads: len(h.reads), ReadsMost: cap(h.reads),
-		Healthy: h.live == nil || h.position.healthy(),
-		Events:  h.counters.events.Load(), Refused: h.counters.refused.Load(), Resets: h.counters.resets.Load(),
+		Healthy: h.live == nil || h.position.healthy(), Probes: h.news.probes(),
+		Events: h.counters.events.Load(), Refused: h.counters.refused.Load(), Resets: h.counters.resets.Load(),
 		Fills: h.counters.fills.Load(), Replayed: h.counters.replayed.Load(),
 		Skipped: h.counters.skipped.Load(), Gathered: h.counters.gathered.Load(),
 	}

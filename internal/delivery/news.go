@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/parley-im/parley/protocol"
 )
@@ -21,6 +22,7 @@ type news struct {
 // peer is what has been received of another node's news.
 type peer struct {
 	upTo  uint64              // every one up to this, or the store was asked for it
+	heard time.Time           // when its last probe came
 	above map[uint64]struct{} // and these
 }
 
@@ -65,16 +67,30 @@ func (n *news) received(node string, number uint64) {
 
 // complete reports whether all of so much news that another node has sent was received; it is taken as received from then on. A node that has begun
 // anew has sent less than before.
-func (n *news) complete(node string, sent uint64) bool {
+func (n *news) complete(node string, sent uint64, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peer(node)
+	p.heard = now
 	complete := sent <= p.upTo
 	if sent != p.upTo {
 		p.upTo = sent
 		clear(p.above)
 	}
 	return complete
+}
+
+// probes is when the last probe of each other node came.
+func (n *news) probes() map[string]time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	heard := make(map[string]time.Time, len(n.peers))
+	for node, p := range n.peers {
+		if !p.heard.IsZero() {
+			heard[node] = p.heard
+		}
+	}
+	return heard
 }
 
 // peer is called with mu held.

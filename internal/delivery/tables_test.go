@@ -180,7 +180,7 @@ func TestNewsIsCounted(t *testing.T) {
 		{1, true},  // a node that has begun anew
 		{2, false},
 	} {
-		if got := n.complete("a", c.sent); got != c.want {
+		if got := n.complete("a", c.sent, time.Time{}); got != c.want {
 			t.Errorf("probe %d, which says %d: complete is %v", i, c.sent, got)
 		}
 	}

@@ -22,6 +22,7 @@ type Options struct {
 	HandshakesPerAddress int              // a second, of which those of 6 s may come at once; IPv6 by the /64. 0 is no limit
 	Proxies              Proxies          // who is believed about where a request comes from. Default nobody
 	Log                  *slog.Logger     // hears of panics. Default nowhere
+	Tag                  string           // what the ids of sessions end in, behind a dot, so that other nodes know whose they are. Default nothing
 	Origins              []string         // origins whose pages may connect, besides those that the server itself serves
 	Ticks                <-chan time.Time // what drives the gateway's time, about every 100 ms. Default a ticker of its own
 }

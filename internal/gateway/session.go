@@ -79,7 +79,7 @@ func (g *Gateway) carry(conn net.Conn, remote string) (socket, syscall.RawConn, 
 
 // newSession makes a session whose hello is due.
 func (g *Gateway) newSession() *Session {
-	s := &Session{g: g, id: newID()}
+	s := &Session{g: g, id: newID(g.opts.Tag)}
 	s.read.s, s.read.waiter = s, s.read.readable
 	now := g.wheel.stamp()
 	s.read.heard.Store(int64(now))
@@ -88,10 +88,14 @@ func (g *Gateway) newSession() *Session {
 }
 
 // newID makes an id that nobody can guess.
-func newID() string {
+func newID(tag string) string {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(random[:])
+	id := base64.RawURLEncoding.EncodeToString(random[:])
+	if tag != "" {
+		id += "." + tag
+	}
+	return id
 }
 
 // serve is the life of a WebSocket.

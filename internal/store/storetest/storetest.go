@@ -100,6 +100,8 @@ func duties() []test {
 		{"auth/keys", testKeys},
 		{"auth/a ticket is taken once", testTickets},
 
+		{"nodes/what they tell of themselves", testNodes},
+
 		{"streams/checkpoints", testCheckpoints},
 
 		{"privacy/what a user has left", testEstate},
