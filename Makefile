@@ -20,7 +20,8 @@ run: build ## build and start a server for this laptop; it prints what to open
 	@exec bin/parley serve --dev --listen '$(LISTEN)' --data '$(DATA)'
 
 .PHONY: build
-build: ## build bin/parley, one static binary
+build: ## build bin/parley, one static binary with the web client in it
+	@scripts/web.sh
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/parley ./cmd/parley
 
 .PHONY: test
@@ -45,4 +46,4 @@ bench: build ## measure a fresh server in about a minute
 
 .PHONY: clean
 clean: ## remove what was built (data in DATA stays)
-	@rm -rf bin
+	@rm -rf bin web/built/app

@@ -9,6 +9,7 @@ readonly parallel=2 timeout=20m
 readonly concurrent=(internal/delivery internal/gateway internal/store internal/broker internal/state internal/presence internal/rates client)
 
 scripts/deps.sh
+scripts/web.sh
 
 manifests=$(git ls-files --cached --others --exclude-standard '*package.json')
 for manifest in $manifests; do

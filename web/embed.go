@@ -1,8 +1,8 @@
-// Package web is Parley's web page, built into the binary: a chat in the browser that speaks the public protocol and
+// Package web is Parley's web client, built into the binary: a chat in the browser that speaks the public protocol and
 // nothing else.
 //
-// The page is static files that a browser reads as they are, without a build step: what is in static/ is what is
-// served. Their tests are in test/ and run with Node.
+// The client is a TypeScript program in src/, which scripts/web.sh builds into built/app. The Go package embeds whatever
+// stands there; a binary that was built before the client serves a page that says so.
 package web
 
 import (
@@ -10,40 +10,57 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"html"
 	"io/fs"
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
-//go:embed static
-var static embed.FS
+//go:embed all:built
+var built embed.FS
 
 // hostPort is what a Host header may look like to be repeated in a policy: a name or an address, and a port.
 var hostPort = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// A file of the page, ready to be served.
+// Settings are what the client is told by the server that it comes from.
+type Settings struct {
+	// Origins are the origins whose pages may frame the client, and hand it a user's token. None: nobody may.
+	Origins []string `json:"origins"`
+	// Dev says that the server signs tokens for anyone who asks, so people sign in with a name.
+	Dev bool `json:"dev"`
+}
+
+// A file of the client, ready to be served.
 type file struct {
 	name        string
 	contentType string
 	etag        string
+	cache       string
 	content     []byte
 }
 
-// Handler serves the page: its document at / and its parts below. Any other path is 404 whatever the method (by that
-// the page learns that POST /dev/token is not served), any method but GET and HEAD 405. Answers carry a
-// Content-Security-Policy under which the page can load its own files, call its own origin, and nothing else. Browsers
-// keep the files but ask each time whether they are still the same, so a new binary is a new page at once.
-func Handler() http.Handler {
-	files, err := load(static)
+// Handler serves the client: its document at / and its parts below. Any other path is 404 whatever the method, any
+// method but GET and HEAD 405. Answers carry a Content-Security-Policy under which the client can load its own files,
+// call its own origin, and nothing else. Files whose names hold a hash of their content are kept by browsers; of the others they
+// ask each time whether they are still the same, so a new binary is a new client at once.
+func Handler(settings Settings) http.Handler {
+	return serve(built, settings)
+}
+
+func serve(from fs.FS, settings Settings) http.Handler {
+	files, err := load(from, settings)
 	if err != nil {
 		panic(err) // the binary was built from files that this package does not know how to serve
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		secure(w.Header(), r.Host)
+		secure(w.Header(), r.Host, settings.Origins)
 		f, ok := files[r.URL.Path]
 		if !ok {
 			http.NotFound(w, r)
@@ -55,45 +72,87 @@ func Handler() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", f.contentType)
-		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Cache-Control", f.cache)
 		w.Header().Set("ETag", f.etag)
 		http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(f.content))
 	})
 }
 
-// load reads the files of the folder static by the paths under which they are served.
-func load(from fs.FS) (map[string]file, error) {
+// unbuilt is the page of a binary that has no client in it.
+const unbuilt = `<!doctype html>
+<html lang="en">
+<title>Parley</title>
+<h1>The web client was not built</h1>
+<p>This server runs; its API is at /v1. <code>make build</code> builds a binary that has the web client in it, too.</p>
+`
+
+// settingsMark is where the document is given the settings.
+const settingsMark = `<meta name="parley-settings" content="">`
+
+// load reads the client's files by the paths under which they are served.
+func load(from fs.FS, settings Settings) (map[string]file, error) {
 	files := map[string]file{}
-	err := fs.WalkDir(from, "static", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(from, "built/app", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
-		}
-		contentType := contentTypeOf(name)
-		if contentType == "" {
-			return fmt.Errorf("web: %s has no content type", name)
 		}
 		content, err := fs.ReadFile(from, name)
 		if err != nil {
 			return fmt.Errorf("web: %w", err)
 		}
-		sum := sha256.Sum256(content)
-		files[served(name)] = file{
-			name:        path.Base(name),
-			contentType: contentType,
-			etag:        `"` + hex.EncodeToString(sum[:16]) + `"`,
-			content:     content,
+		target := strings.TrimPrefix(name, "built/app")
+		if target == "/index.html" {
+			target = "/"
+			if content, err = told(content, settings); err != nil {
+				return err
+			}
 		}
-		return nil
+		files[target], err = newFile(target, content)
+		return err
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		page, err := newFile("/", []byte(unbuilt))
+		return map[string]file{"/": page}, err
+	}
 	return files, err
 }
 
-// contentTypeOf knows all the kinds of file that the page consists of, and answers "" for others. Package mime would
+// told puts the settings into the document.
+func told(document []byte, settings Settings) ([]byte, error) {
+	if settings.Origins = slices.Clone(settings.Origins); settings.Origins == nil {
+		settings.Origins = []string{}
+	}
+	value, err := json.Marshal(settings)
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if !bytes.Contains(document, []byte(settingsMark)) {
+		return nil, fmt.Errorf("web: the document lacks %s", settingsMark)
+	}
+	meta := strings.Replace(settingsMark, `""`, `"`+html.EscapeString(string(value))+`"`, 1)
+	return bytes.Replace(document, []byte(settingsMark), []byte(meta), 1), nil
+}
+
+func newFile(target string, content []byte) (file, error) {
+	contentType := contentTypeOf(target)
+	if contentType == "" {
+		return file{}, fmt.Errorf("web: %s has no content type", target)
+	}
+	sum := sha256.Sum256(content)
+	cache := "no-cache"
+	if strings.HasPrefix(target, "/assets/") {
+		cache = "public, max-age=31536000, immutable"
+	}
+	return file{path.Base(target), contentType, `"` + hex.EncodeToString(sum[:16]) + `"`, cache, content}, nil
+}
+
+// contentTypeOf knows all the kinds of file that the client consists of, and answers "" for others. Package mime would
 // answer differently on each machine.
-func contentTypeOf(name string) string {
-	switch path.Ext(name) {
-	case ".html":
+func contentTypeOf(target string) string {
+	if target == "/" {
 		return "text/html; charset=utf-8"
+	}
+	switch path.Ext(target) {
 	case ".css":
 		return "text/css; charset=utf-8"
 	case ".js":
@@ -105,17 +164,16 @@ func contentTypeOf(name string) string {
 	}
 }
 
-// served is the path of a file in the browser: that below static, and / for the document.
-func served(name string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(name, "static"), "index.html")
-}
-
-// secure sets the headers that keep the page to itself, whatever its content. The host is named beside 'self' because
+// secure sets the headers that keep the client to itself, whatever its content. The host is named beside 'self' because
 // not every browser counts a WebSocket to the page's own host as its own origin.
-func secure(h http.Header, host string) {
+func secure(h http.Header, host string, framers []string) {
 	connect := "'self'"
 	if hostPort.MatchString(host) {
 		connect += " ws://" + host + " wss://" + host
+	}
+	ancestors := "'none'"
+	if len(framers) > 0 {
+		ancestors = strings.Join(framers, " ")
 	}
 	h.Set("Content-Security-Policy", strings.Join([]string{
 		"default-src 'none'",
@@ -123,10 +181,11 @@ func secure(h http.Header, host string) {
 		"style-src 'self'",
 		"connect-src " + connect,
 		"img-src 'self' data:",
-		"frame-ancestors 'none'",
+		"frame-ancestors " + ancestors,
 		"base-uri 'none'",
 		"form-action 'none'",
 		"require-trusted-types-for 'script'",
+		"trusted-types 'none'",
 	}, "; "))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")

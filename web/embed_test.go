@@ -1,6 +1,8 @@
 package web
 
 import (
+	"encoding/json"
+	"html"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -10,29 +12,48 @@ import (
 	"testing/fstest"
 )
 
-func get(t *testing.T, method, target string, header http.Header) *http.Response {
+// client stands for what a build leaves.
+var client = fstest.MapFS{
+	"built/README.md":                 {Data: []byte("about this folder")},
+	"built/app/index.html":            {Data: []byte(`<html><meta name="parley-settings" content=""><script type="module" src="/assets/index-Ab12.js"></script>`)},
+	"built/app/assets/index-Ab12.js":  {Data: []byte("export {}")},
+	"built/app/assets/index-Cd34.css": {Data: []byte("p {}")},
+	"built/app/mark.svg":              {Data: []byte("<svg/>")},
+}
+
+func get(t *testing.T, from fs.FS, settings Settings, method, target string, header http.Header) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(method, target, nil)
 	for name, values := range header {
 		r.Header[name] = values
 	}
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, r)
+	serve(from, settings).ServeHTTP(w, r)
 	return w.Result()
 }
 
-func TestServesThePage(t *testing.T) {
+func body(t *testing.T, response *http.Response) string {
+	t.Helper()
+	var text strings.Builder
+	if err := response.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+func TestServesTheClient(t *testing.T) {
 	for target, contentType := range map[string]string{
-		"/":              "text/html; charset=utf-8",
-		"/js/app.js":     "text/javascript; charset=utf-8",
-		"/css/base.css":  "text/css; charset=utf-8",
-		"/mark.svg":      "image/svg+xml",
-		"/js/views/a.js": "",
-		"/index.html":    "",
-		"/js/":           "",
-		"/static/":       "",
+		"/":                      "text/html; charset=utf-8",
+		"/assets/index-Ab12.js":  "text/javascript; charset=utf-8",
+		"/assets/index-Cd34.css": "text/css; charset=utf-8",
+		"/mark.svg":              "image/svg+xml",
+		"/assets/other.js":       "",
+		"/index.html":            "",
+		"/README.md":             "",
+		"/assets/":               "",
+		"/built/app/":            "",
 	} {
-		response := get(t, http.MethodGet, target, nil)
+		response := get(t, client, Settings{}, http.MethodGet, target, nil)
 		want := http.StatusOK
 		if contentType == "" {
 			want, contentType = http.StatusNotFound, "text/plain; charset=utf-8"
@@ -46,28 +67,64 @@ func TestServesThePage(t *testing.T) {
 	}
 }
 
+func TestSaysThatTheClientWasNotBuilt(t *testing.T) {
+	response := get(t, fstest.MapFS{"built/README.md": {}}, Settings{}, http.MethodGet, "/", nil)
+	if page := body(t, response); response.StatusCode != http.StatusOK || !strings.Contains(page, "make build") {
+		t.Errorf("GET /: %d %s", response.StatusCode, page)
+	}
+}
+
+// The binary of this very build can serve what it carries.
+func TestServesWhatIsEmbedded(t *testing.T) {
+	w := httptest.NewRecorder()
+	Handler(Settings{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<title>Parley</title>") {
+		t.Errorf("GET /: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestTheDocumentTellsTheSettings(t *testing.T) {
+	settings := Settings{Origins: []string{"https://app.example.com"}, Dev: true}
+	page := body(t, get(t, client, settings, http.MethodGet, "/", nil))
+	match := regexp.MustCompile(`<meta name="parley-settings" content="([^"]*)">`).FindStringSubmatch(page)
+	if match == nil {
+		t.Fatalf("no settings in %s", page)
+	}
+	var got Settings
+	if err := json.Unmarshal([]byte(html.UnescapeString(match[1])), &got); err != nil || !got.Dev || len(got.Origins) != 1 || got.Origins[0] != settings.Origins[0] {
+		t.Errorf("%s: %v, %v", match[1], got, err)
+	}
+	if page := body(t, get(t, client, Settings{}, http.MethodGet, "/", nil)); !strings.Contains(page, html.EscapeString(`{"origins":[],"dev":false}`)) {
+		t.Errorf("without settings: %s", page)
+	}
+	if _, err := load(fstest.MapFS{"built/app/index.html": {Data: []byte("<html>")}}, settings); err == nil {
+		t.Error("a document without a place for the settings was loaded")
+	}
+}
+
 func TestOnlyReads(t *testing.T) {
-	response := get(t, http.MethodPost, "/", nil)
+	response := get(t, client, Settings{}, http.MethodPost, "/", nil)
 	if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST /: %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
 	}
-	if response := get(t, http.MethodPost, "/dev/token", nil); response.StatusCode != http.StatusNotFound {
-		t.Errorf("POST /dev/token: %d, want 404: that is how the page learns that there is no sign-in by name", response.StatusCode)
+	if response := get(t, client, Settings{}, http.MethodPost, "/dev/token", nil); response.StatusCode != http.StatusNotFound {
+		t.Errorf("POST /dev/token: %d, want 404", response.StatusCode)
 	}
 }
 
 func TestBrowsersAskWhetherAFileChanged(t *testing.T) {
-	first := get(t, http.MethodGet, "/", nil)
+	first := get(t, client, Settings{}, http.MethodGet, "/", nil)
 	etag := first.Header.Get("ETag")
 	if etag == "" || first.Header.Get("Cache-Control") != "no-cache" {
 		t.Fatalf("ETag %q, Cache-Control %q", etag, first.Header.Get("Cache-Control"))
 	}
-	second := get(t, http.MethodGet, "/", http.Header{"If-None-Match": {etag}})
+	second := get(t, client, Settings{}, http.MethodGet, "/", http.Header{"If-None-Match": {etag}})
 	if second.StatusCode != http.StatusNotModified {
 		t.Errorf("with the same ETag: %d, want 304", second.StatusCode)
 	}
-	if other := get(t, http.MethodGet, "/js/app.js", nil).Header.Get("ETag"); other == etag {
-		t.Errorf("two files have the ETag %s", etag)
+	other := get(t, client, Settings{}, http.MethodGet, "/assets/index-Ab12.js", nil)
+	if other.Header.Get("ETag") == etag || !strings.Contains(other.Header.Get("Cache-Control"), "immutable") {
+		t.Errorf("a file with a hash in its name: %v", other.Header)
 	}
 }
 
@@ -83,12 +140,15 @@ func TestPolicyAllowsOnlyTheOwnOrigin(t *testing.T) {
 		"evil.example,a.com:1": "connect-src 'self';",
 	} {
 		header := http.Header{}
-		secure(header, host)
+		secure(header, host, nil)
 		policy := header.Get("Content-Security-Policy") + ";"
 		if !strings.Contains(policy, connect) {
 			t.Errorf("host %q: %s lacks %s", host, policy, connect)
 		}
-		for _, directive := range []string{"default-src 'none';", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none';", "base-uri 'none';", "form-action 'none';"} {
+		for _, directive := range []string{
+			"default-src 'none';", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none';", "base-uri 'none';",
+			"form-action 'none';", "require-trusted-types-for 'script';", "trusted-types 'none';",
+		} {
 			if !strings.Contains(policy, directive) {
 				t.Errorf("host %q: %s lacks %s", host, policy, directive)
 			}
@@ -99,66 +159,16 @@ func TestPolicyAllowsOnlyTheOwnOrigin(t *testing.T) {
 	}
 }
 
-// The policy would break the page silently where its files did what it forbids.
-func TestFilesKeepToThePolicy(t *testing.T) {
-	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\sstyle="|<style|<script>|\son[a-z]+="`)
-	remote := regexp.MustCompile(`(src|href)="(https?:)?//|@import|url\(`)
-	err := fs.WalkDir(static, "static", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(static, name)
-		if err != nil {
-			return err
-		}
-		for _, rule := range []*regexp.Regexp{forbidden, remote} {
-			if found := rule.Find(content); found != nil {
-				t.Errorf("%s contains %q", name, found)
-			}
-		}
-		if lines := strings.Count(string(content), "\n"); lines > 600 {
-			t.Errorf("%s has %d lines of at most 600: split it along a seam", name, lines)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Every file that another one names is there: a browser would only say so in its console.
-func TestFilesNameOnlyFilesThatExist(t *testing.T) {
-	files, err := load(static)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reference := regexp.MustCompile(`(?:from '(\./|\.\./)([a-z/-]+\.js)'|(?:src|href)="(/[^"#]+)")`)
-	named := map[string]bool{"/": true, "/js/app.js": true}
-	for name, f := range files {
-		folder := name[:strings.LastIndex(name, "/")+1]
-		for _, match := range reference.FindAllStringSubmatch(string(f.content), -1) {
-			target := match[3]
-			switch match[1] {
-			case "./":
-				target = folder + match[2]
-			case "../":
-				target = folder[:strings.LastIndex(strings.TrimSuffix(folder, "/"), "/")+1] + match[2]
-			}
-			named[target] = true
-			if _, ok := files[target]; !ok {
-				t.Errorf("%s names %s, which is not there", name, target)
-			}
-		}
-	}
-	for name := range files {
-		if !named[name] {
-			t.Errorf("%s is named by no other file", name)
-		}
+func TestOnlyConfiguredOriginsMayFrame(t *testing.T) {
+	header := http.Header{}
+	secure(header, "chat.example", []string{"https://a.example", "https://b.example:8443"})
+	if policy := header.Get("Content-Security-Policy"); !strings.Contains(policy, "frame-ancestors https://a.example https://b.example:8443;") {
+		t.Error(policy)
 	}
 }
 
 func TestRefusesFilesOfUnknownKind(t *testing.T) {
-	if _, err := load(fstest.MapFS{"static/notes.txt": {Data: []byte("x")}}); err == nil {
+	if _, err := load(fstest.MapFS{"built/app/notes.txt": {Data: []byte("x")}}, Settings{}); err == nil {
 		t.Error("a file without a content type was loaded")
 	}
 }

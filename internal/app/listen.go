@@ -94,7 +94,7 @@ func (a *App) listen() error {
 
 // publicHandler serves clients. In development mode it signs tokens for whoever asks, and so looks twice at who does.
 func (a *App) publicHandler() http.Handler {
-	public := a.gateway.Public(a.api.Handler(a.gateway, web.Handler()))
+	public := a.gateway.Public(a.api.Handler(a.gateway, web.Handler(web.Settings{Origins: a.cfg.Origins, Dev: a.cfg.Dev})))
 	if a.cfg.Dev {
 		public = knowsHost(public)
 	}

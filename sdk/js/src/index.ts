@@ -7,9 +7,12 @@ export type {
 export { shareLink, type Tabs } from "./tabs.js";
 export { Value, type Observable } from "./observable.js";
 export type * from "./protocol.js";
+export { bounds } from "./protocol.js";
 export type { Room as RoomObject } from "./protocol.js";
 export { Parley, type ParleyOptions } from "./store/client.js";
+export type { Draft } from "./store/drafts.js";
 export type { Inbox, InboxState } from "./store/inbox.js";
+export type { Members, MembersState } from "./store/members.js";
 export { OutboxError, type Outgoing } from "./store/outbox.js";
 export type { Presences, Users } from "./store/people.js";
 export type { Ticks } from "./store/receipts.js";

@@ -5,6 +5,7 @@ import { platformOf } from "../platform.js";
 import { bounds } from "../protocol.js";
 import type { HelloResult, InboxEntry, MessageSearchParams, MessageSearchResult, Resume, RoomCreateParams, Status, UserPresence } from "../protocol.js";
 import { Copies } from "./copies.js";
+import { Drafts } from "./drafts.js";
 import { Inbox } from "./inbox.js";
 import { Outbox } from "./outbox.js";
 import { Presences, Users } from "./people.js";
@@ -18,7 +19,7 @@ export interface ParleyOptions extends Omit<LinkOptions, "device"> {
   /** This installation. Two clients at once must not be the same device. Without one, every client is a device of its own. */
   device?: string;
   /**
-   * What outlives the page: the outbox, the inbox and the newest messages of the rooms seen last. browserStorage("alice") keeps them for alice; without
+   * What outlives the page: the outbox, drafts, the inbox and the newest messages of the rooms seen last. browserStorage("alice") keeps them for alice; without
    * one they are gone with the page.
    */
   storage?: Storage;
@@ -47,6 +48,7 @@ export class Parley<Data = unknown> {
   readonly #platform: Pick<Platform, "now" | "random" | "after">;
   readonly #storage: Storage;
   readonly #outbox: Outbox;
+  readonly #drafts: Drafts;
   readonly #reports: Reports;
   readonly #presences: Presences;
   readonly #copies: Copies;
@@ -78,6 +80,7 @@ export class Parley<Data = unknown> {
     this.users = new Users(link, platform);
     this.#presences = new Presences(link, platform);
     this.#copies = new Copies(storage, platform);
+    this.#drafts = new Drafts(storage, platform);
     this.inbox = new Inbox({ link, platform, storage, me: () => this.#me, listed: (entries) => this.#listed(entries) });
     this.#reports = new Reports(link, platform, (room, unread) => this.inbox.confirmed(room, unread));
     this.#outbox = new Outbox({
@@ -113,7 +116,7 @@ export class Parley<Data = unknown> {
     if (!room) {
       const { inbox } = this;
       room = new Room<Data>(id, {
-        link: this.#link, platform: this.#platform, inbox, outbox: this.#outbox, reports: this.#reports, most: this.#most,
+        link: this.#link, platform: this.#platform, inbox, outbox: this.#outbox, drafts: this.#drafts, reports: this.#reports, most: this.#most,
         me: () => this.#me,
         newId,
         watched: () => this.#watched(this.room(id)),
@@ -159,7 +162,7 @@ export class Parley<Data = unknown> {
     try {
       const [[, owner] = []] = await this.#storage.list("user");
       this.#me = owner as string | undefined;
-      await Promise.all([this.inbox.restore(), this.#copies.restore()]);
+      await Promise.all([this.inbox.restore(), this.#copies.restore(), this.#drafts.restore()]);
     } catch {
       // Without the copy everything is asked of the server.
     }
@@ -205,6 +208,7 @@ export class Parley<Data = unknown> {
     this.users.live();
     this.#presences.live();
     for (const room of this.#viewers.keys()) room.live();
+    for (const room of this.#rooms.values()) room.stale();
     this.#outbox.live();
     this.#reports.flush();
   }
@@ -214,6 +218,7 @@ export class Parley<Data = unknown> {
     if (this.#me !== undefined) {
       this.inbox.clear();
       this.#outbox.clear();
+      this.#drafts.clear();
       this.#reports.clear();
       this.#copies.clear();
       for (const room of this.#rooms.values()) room.forget();

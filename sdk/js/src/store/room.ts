@@ -1,12 +1,16 @@
 import type { Frame, Link, Platform, ResultOf } from "../link.js";
 import { Value } from "../observable.js";
 import type { Observable } from "../observable.js";
-import type { Attachment, InboxEntry, MemberSettingsParams, MessageEditParams, MessageSendParams, MessageSendResult, RoomEvent, SignalFrame } from "../protocol.js";
+import type { Attachment, InboxEntry, MemberSettingsParams, Message, MessageEditParams, MessageSendParams, MessageSendResult, RoomEvent, SignalFrame } from "../protocol.js";
+import { Derived } from "./derived.js";
+import type { Draft, Drafts } from "./drafts.js";
 import type { Inbox } from "./inbox.js";
+import { Members } from "./members.js";
 import { sent } from "./message.js";
 import type { Outbox } from "./outbox.js";
 import { RoomReceipts } from "./receipts.js";
 import type { Reports, Ticks } from "./receipts.js";
+import { Singles } from "./single.js";
 import { Timeline } from "./timeline.js";
 import type { Surroundings } from "./timeline.js";
 import { Typing } from "./typing.js";
@@ -32,6 +36,7 @@ export interface RoomParts {
   platform: Pick<Platform, "now" | "random" | "after">;
   inbox: Inbox;
   outbox: Outbox;
+  drafts: Drafts;
   reports: Reports;
   /** messages that a timeline holds at most */
   most: number;
@@ -57,6 +62,12 @@ export class Room<Data = unknown> {
   readonly ticks: Observable<Ticks>;
   /** How many sessions watch a live room; undefined until that is told. */
   readonly audience: Observable<number | undefined>;
+  /** Who is in the room. */
+  readonly members: Members;
+  /** The other user of a direct room, which is called by their name; undefined in other rooms, and until it is known. */
+  readonly peer: Observable<string | undefined>;
+  /** What the user has begun to write here, in this or an earlier page; see keep. */
+  readonly draft: Observable<Draft | undefined>;
 
   readonly #parts: RoomParts;
   readonly #receipts: RoomReceipts;
@@ -64,6 +75,7 @@ export class Room<Data = unknown> {
   readonly #audience = new Value<number | undefined>(undefined);
   readonly #ticks = new Value(0);
   readonly #threads = new Map<number, Timeline<Data>>();
+  readonly #singles: Singles;
   #open = false;
   /** the call that follows the room in this session */
   #following: Promise<unknown> | undefined;
@@ -77,11 +89,21 @@ export class Room<Data = unknown> {
       this.#all((timeline) => timeline.changed());
     });
     this.#typing = new Typing(id, parts.link, parts.platform);
+    this.#singles = new Singles(id, parts.link, parts.me);
+    this.members = new Members(id, parts.link);
+    this.draft = parts.drafts.of(id);
     this.timeline = this.#timeline(undefined);
     this.typing = this.#typing.users;
     this.audience = this.#audience;
     this.entry = { get: () => parts.inbox.entry(id), subscribe: (listener) => parts.inbox.subscribe(listener) };
     this.ticks = { get: () => this.#receipts.get(), subscribe: (listener) => this.#ticks.subscribe(listener) };
+    const peer = new Derived<string | undefined>(undefined, () => this.#peer(), () => this.#lookForPeer(() => peer.invalidate()));
+    this.peer = peer;
+  }
+
+  /** A message wherever the timeline stands: undefined until it is known, null if there is none. It is kept up to date while somebody subscribes. */
+  message(seq: number): Observable<Message | null | undefined> {
+    return this.#singles.get(seq);
   }
 
   /** The replies below a message, which are in the room's timeline, too. */
@@ -144,6 +166,11 @@ export class Room<Data = unknown> {
     this.#typing.start();
   }
 
+  /** Keeps what the user has begun to write, where the storage keeps anything. One without text that answers nothing is none; sending does not end it. */
+  keep(draft: Draft): void {
+    this.#parts.drafts.set(this.id, draft);
+  }
+
   /** Changes the user's own settings of the room. */
   async set(settings: Omit<MemberSettingsParams, "room">): Promise<void> {
     await this.#parts.link.call("member.settings", { ...settings, room: this.id });
@@ -174,6 +201,12 @@ export class Room<Data = unknown> {
     if (this.#open) this.#load();
   }
 
+  /** What is known beside the timelines may have changed unseen: a session has opened, or its stream goes on elsewhere. */
+  stale(): void {
+    this.members.stale();
+    this.#singles.stale();
+  }
+
   /** The session has ended. */
   ended(): void {
     this.#typing.clear();
@@ -191,18 +224,23 @@ export class Room<Data = unknown> {
         return this.#audience.set(frame.data.watching);
       case "reset":
         this.#all((timeline) => timeline.lost());
+        this.stale();
         return this.#load();
       case "skipped":
         return this.#pass(frame);
       case "room.added":
+        this.stale();
         return this.live();
       case "room.removed": // what was seen stays in view; there is nothing to go on from
+        this.members.clear();
         return this.#all((timeline) => timeline.lost());
       case "presence":
         return;
     }
     if (frame.event === "message.created" && frame.user !== null) this.#typing.ended(frame.user);
     this.#receipts.take(frame);
+    this.members.take(frame);
+    this.#singles.take(frame);
     this.#pass(frame);
   }
 
@@ -229,7 +267,7 @@ export class Room<Data = unknown> {
   /** The room went out of view some time ago: nothing of it is kept up to date. */
   close(): void {
     this.#open = false;
-    this.forget();
+    this.#drop();
     this.#threads.clear();
     const following = this.#following;
     this.#following = undefined;
@@ -239,8 +277,36 @@ export class Room<Data = unknown> {
 
   /** Nothing that was seen is to be shown: the user is another one. */
   forget(): void {
+    this.#drop();
+    this.members.clear();
+    this.#singles.clear();
+  }
+
+  #drop(): void {
     this.#all((timeline) => timeline.drop());
     this.#receipts.clear();
+  }
+
+  /** Whoever made the room or spoke last is the other one, unless it was the user; then the list of members tells. */
+  #peer(): string | undefined {
+    const entry = this.entry.get();
+    if (entry?.room.kind !== "direct") return undefined;
+    const me = this.#parts.me();
+    return [entry.room.created_by, entry.last_message?.user, ...this.members.get().members.map((m) => m.user)].find((user) => user && user !== me) ?? undefined;
+  }
+
+  #lookForPeer(changed: () => void): () => void {
+    let leave: (() => void) | undefined;
+    const look = (): void => {
+      if (!leave && this.entry.get()?.room.kind === "direct" && this.#peer() === undefined) leave = this.members.subscribe(changed);
+      changed();
+    };
+    const end = this.entry.subscribe(look);
+    look();
+    return () => {
+      end();
+      leave?.();
+    };
   }
 
   #timelines(): Timeline<Data>[] {

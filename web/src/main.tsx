@@ -1,0 +1,11 @@
+import "./design/index.css";
+import "./text/text.css";
+import "./conversation/conversation.css";
+import "./app/app.css";
+
+import { createRoot } from "react-dom/client";
+
+import { App } from "./app/app.js";
+import { settingsOf } from "./app/settings.js";
+
+createRoot(document.getElementById("app")!).render(<App settings={settingsOf(document)} />);
