@@ -31,6 +31,8 @@ export interface ParleyOptions extends Omit<LinkOptions, "device"> {
 
 /** Rooms that are kept up to date though nobody looks: those seen last, so that going back to one shows it at once. */
 const openRooms = 20;
+/** How long one is followed after the last look at it that a session does not follow by itself, in milliseconds: in a live room one counts as watching. */
+const linger = 5000;
 
 /**
  * A user of a Parley server: connects, stays connected, and knows the rooms, the messages and who is there. Everything that changes is an Observable.
@@ -259,16 +261,21 @@ export class Parley<Data = unknown> {
     return () => {
       this.#viewers.set(room, (this.#viewers.get(room) ?? 1) - 1);
       this.#close();
+      if (room.apart) this.#platform.after(linger, () => this.#leave(room));
     };
+  }
+
+  #leave(room: Room<Data>): void {
+    if (this.#viewers.get(room) !== 0) return;
+    this.#viewers.delete(room);
+    room.close();
   }
 
   /** Closes the rooms that were looked at longest ago, if there are too many. */
   #close(): void {
     for (const [room, viewers] of this.#viewers) {
       if (this.#viewers.size <= openRooms) return;
-      if (viewers > 0) continue;
-      this.#viewers.delete(room);
-      room.close();
+      if (viewers === 0) this.#leave(room);
     }
   }
 

@@ -1,7 +1,8 @@
 import type { Frame, Link, Platform, ResultOf } from "../link.js";
 import { Value } from "../observable.js";
 import type { Observable } from "../observable.js";
-import type { Attachment, InboxEntry, MemberSettingsParams, Message, MessageEditParams, MessageSendParams, MessageSendResult, RoomEvent, SignalFrame } from "../protocol.js";
+import type { Attachment, InboxEntry, MemberSettingsParams, Message, MessageEditParams, MessageSendParams, MessageSendResult, Room as RoomObject, RoomEvent, SignalFrame } from "../protocol.js";
+import { About } from "./about.js";
 import { Derived } from "./derived.js";
 import type { Draft, Drafts } from "./drafts.js";
 import type { Inbox } from "./inbox.js";
@@ -56,6 +57,8 @@ export class Room<Data = unknown> {
   readonly timeline: Timeline<Data>;
   /** The room in the user's inbox: its name, what is unread, one's own settings. Undefined if it is none of the user's rooms. */
   readonly entry: Observable<InboxEntry | undefined>;
+  /** The room itself, whoever's it is: undefined until it is known, null where there is none that the user may see. */
+  readonly about: Observable<RoomObject | null | undefined>;
   /** The other members who type now. Best effort; nobody does in rooms of over 100 members. */
   readonly typing: Observable<readonly string[]>;
   /** How far the other members have got. Known while the timeline is in view, in rooms of up to 1,000 members that show receipts. */
@@ -70,6 +73,7 @@ export class Room<Data = unknown> {
   readonly draft: Observable<Draft | undefined>;
 
   readonly #parts: RoomParts;
+  readonly #about: About;
   readonly #receipts: RoomReceipts;
   readonly #typing: Typing;
   readonly #audience = new Value<number | undefined>(undefined);
@@ -96,6 +100,7 @@ export class Room<Data = unknown> {
     this.typing = this.#typing.users;
     this.audience = this.#audience;
     this.entry = { get: () => parts.inbox.entry(id), subscribe: (listener) => parts.inbox.subscribe(listener) };
+    this.about = this.#about = new About(id, parts.link, this.entry);
     this.ticks = { get: () => this.#receipts.get(), subscribe: (listener) => this.#ticks.subscribe(listener) };
     const peer = new Derived<string | undefined>(undefined, () => this.#peer(), () => this.#lookForPeer(() => peer.invalidate()));
     this.peer = peer;
@@ -203,6 +208,7 @@ export class Room<Data = unknown> {
 
   /** What is known beside the timelines may have changed unseen: a session has opened, or its stream goes on elsewhere. */
   stale(): void {
+    this.#about.stale();
     this.members.stale();
     this.#singles.stale();
   }
@@ -233,12 +239,14 @@ export class Room<Data = unknown> {
         return this.live();
       case "room.removed": // what was seen stays in view; there is nothing to go on from
         this.members.clear();
+        this.#about.gone();
         return this.#all((timeline) => timeline.lost());
       case "presence":
         return;
     }
     if (frame.event === "message.created" && frame.user !== null) this.#typing.ended(frame.user);
     this.#receipts.take(frame);
+    this.#about.take(frame);
     this.members.take(frame);
     this.#singles.take(frame);
     this.#pass(frame);
@@ -272,12 +280,13 @@ export class Room<Data = unknown> {
     const following = this.#following;
     this.#following = undefined;
     const { link } = this.#parts;
-    if (following && this.#apart() && link.session.get()) void link.call("room.unsubscribe", { room: this.id }).catch(() => {});
+    if (following && this.apart && link.session.get()) void link.call("room.unsubscribe", { room: this.id }).catch(() => {});
   }
 
   /** Nothing that was seen is to be shown: the user is another one. */
   forget(): void {
     this.#drop();
+    this.#about.clear();
     this.members.clear();
     this.#singles.clear();
   }
@@ -361,12 +370,12 @@ export class Room<Data = unknown> {
   }
 
   /** Whether the room is one that a session does not follow by itself: live, or none of the user's. */
-  #apart(): boolean {
+  get apart(): boolean {
     return (this.entry.get()?.room.kind ?? "live") === "live";
   }
 
   async #follow(): Promise<void> {
-    if (!this.#apart()) return;
+    if (!this.apart) return;
     this.#following ??= this.#parts.link.call("room.subscribe", { room: this.id });
     await this.#following;
   }

@@ -387,6 +387,36 @@ describe("timelines", () => {
     expect(timeline.get().older).toBe(true);
   });
 
+  test("a live room is known, and watched, for as long as somebody looks", async () => {
+    const stage = new Stage();
+    const fake = stage.server.createRoom({ kind: "live", by: "bob", name: "The final" });
+    const alice = await stage.connected("alice");
+    const room = alice.room(fake.id);
+    const [end, leave] = [look(room.about), look(room.timeline)];
+    expect(room.about.get()).toBeUndefined();
+    await stage.pass();
+    expect(room.about.get()).toMatchObject({ kind: "live", name: "The final" });
+    stage.server.write(fake, "room.updated", "bob", { name: "The replay" });
+    await stage.pass();
+    expect(room.about.get()?.name).toBe("The replay");
+    leave();
+    look(room.timeline)(); // as a view that is made anew
+    const left = () => stage.server.calls.filter((c) => c.method === "room.unsubscribe").length;
+    await stage.pass(4000);
+    expect(left()).toBe(0);
+    await stage.pass(2000);
+    expect(left()).toBe(1);
+    end();
+    const nowhere = alice.room("r_0000000000000000000000000000");
+    look(nowhere.about);
+    await stage.pass();
+    expect(nowhere.about.get()).toBeNull();
+    const own = stage.server.createRoom({ members: ["alice", "bob"], name: "Lunch" });
+    await stage.pass(2000);
+    look(alice.room(own.id).about);
+    expect(alice.room(own.id).about.get()?.name).toBe("Lunch");
+  });
+
   test("what is shown can be held while somebody reads it, in a room where much is said", async () => {
     const stage = new Stage();
     const fake = stage.server.createRoom({ kind: "live", members: ["bob"] });
