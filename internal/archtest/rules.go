@@ -45,6 +45,7 @@ var layout = []row{
 	{pkg: "internal/chat", imports: "protocol internal/tracing", libs: "json", without: sockets + " " + files},
 	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker internal/tracing", libs: "json", without: sockets},
 	{pkg: "internal/relay", imports: "protocol internal/chat internal/tracing", libs: "json", without: sockets},
+	{pkg: "internal/feed", imports: "internal/broker", without: sockets},
 	{pkg: "internal/presence", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/retention", imports: "protocol", without: sockets},
 	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
@@ -62,7 +63,7 @@ var layout = []row{
 	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/chat internal/delivery internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words internal/cluster",
+		imports: "protocol internal/broker internal/chat internal/delivery internal/feed internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words internal/cluster",
 		libs:    "json uuid sync",
 	},
 	{pkg: "internal/store/database", imports: "internal/store/slots", libs: "json pgx sqlite goose"},
@@ -102,7 +103,7 @@ var layout = []row{
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",
-		imports: "protocol internal/chat internal/delivery internal/relay internal/presence internal/auth internal/store internal/testkit internal/privacy internal/cluster",
+		imports: "protocol internal/chat internal/delivery internal/feed internal/relay internal/presence internal/auth internal/store internal/testkit internal/privacy internal/cluster",
 		libs:    "json go-cmp rapid pgx",
 		tests:   true,
 	},

@@ -30,6 +30,9 @@ type Options struct {
 	Node   string           // this node's name, unique in the cluster
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: nothing is logged
+
+	// Applied is told of every transaction that applied something, by Run's goroutine: it must not block. May be nil.
+	Applied func()
 }
 
 // Relay is the relay of one node. Wake and Stats may be called from any goroutine.
@@ -39,6 +42,7 @@ type Relay struct {
 	now    func() time.Time
 	log    *slog.Logger
 	wake   chan struct{} // of size 1
+	told   func()        // of what was applied
 
 	// Run's own.
 	share   Share
@@ -67,12 +71,15 @@ type Stats struct {
 
 // New makes a Relay; nothing runs before Run.
 func New(o Options) *Relay {
-	r := &Relay{source: o.Source, node: o.Node, now: o.Now, log: o.Log, wake: make(chan struct{}, 1), aside: map[string]time.Time{}}
+	r := &Relay{source: o.Source, node: o.Node, now: o.Now, log: o.Log, told: o.Applied, wake: make(chan struct{}, 1), aside: map[string]time.Time{}}
 	if r.now == nil {
 		r.now = time.Now
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.told == nil {
+		r.told = func() {}
 	}
 	return r
 }
@@ -220,6 +227,7 @@ func (r *Relay) carry(ctx context.Context, spans []Span, events int) (more bool,
 	switch unavailable := (*protocol.Error)(nil); {
 	case err == nil:
 		r.count.applied.Add(uint64(n))
+		r.told()
 		if more = n < events; !more {
 			r.traced.applied(spans, events, began, began.Add(took))
 		}

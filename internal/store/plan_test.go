@@ -72,11 +72,18 @@ func planned() map[string]struct {
 		"forgotten ids":     {forgetIDs, "kept_ids_at"},
 		"forgotten members": {forgetMembers, "members_gone"},
 		"message numbers":   {selectNumbers, ""},
+		"made jobs":         {makeJobs, ""},
+		"next sink":         {nextSink, ""},
+		"lines":             {selectLines, ""},
+		"jobs":              {selectJobs, ""},
+		"done jobs":         {dropJobs, ""},
+		"replayed rooms":    {selectGrown, ""},
+		"replayed events":   {selectSince, ""},
 	}
 }
 
-// small is what may be read whole: tables of a few rows, and under the names p, a and b what a subquery has found; n stands for nodes.
-var small = regexp.MustCompile(`\b(json_each|jsonb_array_elements\w*|tick|auth_mark|nodes)\b|^SCAN [pabn]$`)
+// small is what may be read whole: tables of a few rows, and under the names p, a and b what a subquery has found; n stands for nodes, s for sinks and r for what a recursion has found.
+var small = regexp.MustCompile(`\b(json_each|jsonb_array_elements\w*|tick|auth_mark|nodes|sinks)\b|^SCAN ([pabnsr]|CONSTANT ROW)$`)
 
 func TestPlans(t *testing.T) {
 	engines := map[string]func(t *testing.T) string{

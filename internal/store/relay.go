@@ -29,33 +29,43 @@ var (
 		FROM events c CROSS JOIN events e LEFT JOIN messages o ON o.room = e.room AND o.seq = e.seq
 		WHERE c.room = $1 AND c.seq > $2 AND c.seq <= $3 AND c.name IN ('message.created', 'message.edited', 'message.deleted')
 			AND e.room = c.room AND e.seq = CASE WHEN c.name = 'message.created' THEN c.seq ELSE c.target END ORDER BY c.seq`)
-	moveMark     = database.SQL(`UPDATE room_heads SET applied = $3 WHERE room = $1 AND applied = $2`)
+	moveMark     = database.SQL(`UPDATE room_heads SET applied = $3, handed = CASE WHEN handed < $3 THEN $3 ELSE handed END WHERE room = $1 AND applied = $2`)
 	selectFirsts = database.SQL(`SELECT r.id, r.first FROM rooms r WHERE r.id IN {list $1}`)
 
 	countNodes = database.SQL(`SELECT count(*) FROM nodes WHERE beat_at >= $1 AND id <> $2`)
-	takeLeases = database.Text{database.Postgres: `UPDATE relay_leases SET node = $1, until = $3 WHERE slots = ANY (ARRAY(
-		SELECT l.slots FROM relay_leases l WHERE l.node = $1 OR l.until <= $2 ORDER BY CASE WHEN l.node = $1 THEN 0 ELSE 1 END, l.slots
-		LIMIT $4 FOR UPDATE SKIP LOCKED)) RETURNING slots`}
+	takeLeases = leasing("relay_leases")
 )
+
+// leasing makes the statement by which nodes share the rooms for some work: they keep what they have and take what is free.
+func leasing(table string) database.Text {
+	return database.Text{database.Postgres: `UPDATE ` + table + ` SET node = $1, until = $3 WHERE slots = ANY (ARRAY(
+		SELECT l.slots FROM ` + table + ` l WHERE l.node = $1 OR l.until <= $2 ORDER BY CASE WHEN l.node = $1 THEN 0 ELSE 1 END, l.slots
+		LIMIT $4 FOR UPDATE SKIP LOCKED)) RETURNING slots`}
+}
 
 // groups are what relays share: the first character of the two that say where a room is placed.
 const groups = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // Lease implements relay.Source. A SQLite store has one node, whose share is all.
 func (s *Store) Lease(ctx context.Context, node string, ttl time.Duration) (relay.Share, error) {
-	if s.engine.Dialect() == database.SQLite {
+	return s.lease(ctx, takeLeases, node, ttl)
+}
+
+// lease is how a node gets its share of the rooms for some work.
+func (d *db) lease(ctx context.Context, take database.Text, node string, ttl time.Duration) ([]string, error) {
+	if d.engine.Dialect() == database.SQLite {
 		return strings.Split(groups, ""), nil
 	}
-	share := relay.Share{}
-	err := s.write(ctx, scope{}, func(t database.Tx) error {
+	share := []string{}
+	err := d.write(ctx, scope{}, func(t database.Tx) error {
 		share = share[:0]
 		var others int
-		now := s.now()
+		now := d.now()
 		if _, err := one(ctx, t, countNodes, []any{protocol.At(now.Add(-liveFor)), node}, &others); err != nil {
 			return err
 		}
 		most := (len(groups) + others) / (1 + others) // rounded up
-		return t.Query(ctx, takeLeases, []any{node, protocol.At(now), protocol.At(now.Add(ttl)), most}, collect((*[]string)(&share), scanString))
+		return t.Query(ctx, take, []any{node, protocol.At(now), protocol.At(now.Add(ttl)), most}, collect(&share, scanString))
 	})
 	return share, err
 }
@@ -95,6 +105,9 @@ func (s *Store) applyPrepared(ctx context.Context, spans []relay.Span, documents
 	}
 	return s.write(ctx, scope{rooms: rooms, upkeep: true}, func(t database.Tx) error {
 		if err := s.index(ctx, t, documents); err != nil {
+			return err
+		}
+		if err := makeSpans(ctx, t, spans, s.now()); err != nil {
 			return err
 		}
 		for _, span := range spans {

@@ -115,6 +115,14 @@ func duties() []test {
 		{"relay/nodes share the rooms", testLease},
 		{"relay/the index is built anew", testRebuild},
 
+		{"feed/every event has a job", testJobs},
+		{"feed/applied and handed together", testJobsCommitted},
+		{"feed/events as they stand", testJobsStand},
+		{"feed/rooms by pages", testJobLines},
+		{"feed/again", testReplay},
+		{"feed/dead letters", testDeadLetters},
+		{"feed/nodes share the rooms", testFeedLease},
+
 		{"retention/old events go with all that was made of them", testRetention},
 		{"retention/settings", testRetentionSettings},
 		{"retention/what goes is a beginning of the log", testRetentionPrefix},

@@ -1,0 +1,281 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parley-im/parley/internal/feed"
+	"github.com/parley-im/parley/internal/relay"
+	"github.com/parley-im/parley/internal/store"
+	"github.com/parley-im/parley/protocol"
+)
+
+// roomy is a limit that the tests do not reach.
+var roomy = feed.Limit{Lines: 100, Each: 1000, Bytes: 1 << 30}
+
+// jobs are all that wait.
+func (f *fixture) jobs() []feed.Job {
+	f.Helper()
+	jobs, err := f.store.Feed().Take(f.Context(), everything, feed.Line{}, roomy)
+	f.must(err)
+	return jobs
+}
+
+// named are jobs as texts: sink, number of the room among those given, seq.
+func named(jobs []feed.Job, rooms ...string) (names []string) {
+	for _, j := range jobs {
+		for i, room := range rooms {
+			if room == j.Room {
+				names = append(names, fmt.Sprintf("%s %d/%d", j.Sink, i, j.Seq))
+			}
+		}
+	}
+	return names
+}
+
+func testJobs(f *fixture) {
+	before := f.room(protocol.Group, "ann")
+	f.send(before, "ann", "before")
+	f.apply(f.store)
+	since, err := f.store.Feed().Since(f.Context())
+	f.must(err)
+	f.equal("since", since, protocol.Time(0))
+
+	f.clock.advance(time.Minute)
+	for range 2 {
+		f.must(f.store.Feed().Begin(f.Context()))
+		since, err = f.store.Feed().Since(f.Context())
+		f.must(err)
+		f.equal("since", since, protocol.At(f.clock.now()))
+		f.equal("nothing from before", len(f.jobs()), 0)
+	}
+	room := f.room(protocol.Channel, "ann")
+	sent := f.send(room, "ann", "a < b & \"c\"")
+	f.send(before, "ann", "now")
+	f.equal("not before they are applied", len(f.jobs()), 0)
+	f.apply(f.store)
+	f.equal("jobs", sorted(named(f.jobs(), before, room)), []string{"feed 0/3", "feed 1/1", "feed 1/2"})
+	for _, j := range f.jobs() {
+		if j.Room == room && j.Seq == sent.Seq {
+			e := j.Entry
+			f.equal("entry", []any{e.Room, e.Seq, e.Kind, e.Event, e.User, e.Epoch}, []any{room, sent.Seq, "channel", "message.created", "ann", f.store.Epoch()})
+			events, err := f.store.Events(f.Context(), room, 1, 1)
+			f.must(err)
+			f.equal("frame", string(e.Data), string(protocol.AppendEvent(nil, &events[0].Event)))
+		}
+	}
+	backlog, err := f.store.Feed().Backlog(f.Context())
+	f.must(err)
+	f.equal("backlog", backlog, feed.Backlog{Jobs: 3})
+	f.clock.advance(time.Minute)
+	backlog, err = f.store.Feed().Backlog(f.Context())
+	f.must(err)
+	f.equal("backlog, a minute later", backlog, feed.Backlog{Jobs: 3, Oldest: time.Minute})
+
+	f.restart()
+	jobs := f.jobs()
+	f.equal("after a restart", len(jobs), 3)
+	f.must(f.store.Feed().Done(f.Context(), jobs[1:2]))
+	f.must(f.store.Feed().Done(f.Context(), jobs[1:2]))
+	f.equal("one is done", named(f.jobs(), before, room), named(append(jobs[:1:1], jobs[2]), before, room))
+
+	// The search index is built anew: what was handed is not handed again.
+	f.must(f.store.RebuildSearch(f.Context()))
+	f.apply(f.store)
+	f.equal("after a rebuild", len(f.jobs()), 2)
+
+	f.must(f.store.Feed().End(f.Context()))
+	f.send(room, "ann", "after the end")
+	f.apply(f.store)
+	f.equal("after the end", len(f.jobs()), 0)
+}
+
+// testJobsCommitted: an event is applied and has its job, or neither.
+func testJobsCommitted(f *fixture) {
+	f.must(f.store.Feed().Begin(f.Context()))
+	one, two := f.room(protocol.Group, "ann"), f.room(protocol.Group, "ann")
+	spans := whole(f.behind(f.store))
+	f.apply(f.store)
+	f.send(one, "ann", "x")
+	jobs := named(f.jobs(), one, two)
+	_, err := f.store.Apply(f.Context(), append(spans[:0:0], relay.Span{Room: one, After: 1, UpTo: 2}, relay.Span{Room: two, After: 0, UpTo: 1}))
+	f.fails(err, relay.ErrOvertaken)
+	f.equal("nothing was made", named(f.jobs(), one, two), jobs)
+	f.apply(f.store)
+	f.equal("made once", sorted(named(f.jobs(), one, two)), []string{"feed 0/1", "feed 0/2", "feed 1/1"})
+}
+
+// testJobsStand: what is read is what is in the log now.
+func testJobsStand(f *fixture) {
+	f.must(f.store.Feed().Begin(f.Context()))
+	room := f.room(protocol.Group, "ann")
+	sent := f.send(room, "ann", "a secret")
+	f.edit(room, "ann", sent.Seq, "an edited secret")
+	f.apply(f.store)
+	f.delete(room, "ann", sent.Seq)
+	f.apply(f.store)
+	jobs := f.jobs()
+	f.equal("jobs", named(jobs, room), []string{"feed 0/1", "feed 0/2", "feed 0/3", "feed 0/4"})
+	for _, j := range jobs {
+		if strings.Contains(string(j.Entry.Data), "secret") {
+			f.Errorf("the text of a deleted message: %s", j.Entry.Data)
+		}
+	}
+	f.equal("the deletion", jobs[3].Entry.Event, "message.deleted")
+
+	// What retention has taken is not there any more.
+	old := keeping(f, 1, "ann")
+	f.send(old, "ann", "x")
+	f.apply(f.store)
+	f.clock.advance(2 * day)
+	prune(f, f.store, old)
+	gone := 0
+	for _, j := range f.jobs() {
+		if j.Room == old && j.Gone() {
+			gone++
+		}
+	}
+	f.equal("pruned", gone, 2)
+}
+
+// testJobLines: rooms are gone through by pages, each with its first jobs, of the share alone.
+func testJobLines(f *fixture) {
+	f.must(f.store.Feed().Begin(f.Context()))
+	var rooms []string
+	for i := range 7 {
+		room := f.room(protocol.Group, "ann")
+		for range 4 + i {
+			f.send(room, "ann", strings.Repeat("x", 1000))
+		}
+		rooms = append(rooms, room)
+	}
+	f.apply(f.store)
+	n, err := f.store.Feed().Replay(f.Context(), rooms[0], 0, "q")
+	f.must(err)
+	f.equal("replayed", n, 5)
+
+	var lines []string
+	for after := (feed.Line{}); ; {
+		jobs, err := f.store.Feed().Take(f.Context(), everything, after, feed.Limit{Lines: 3, Each: 2, Bytes: 1 << 30})
+		f.must(err)
+		if len(jobs) == 0 {
+			break
+		}
+		if len(jobs) > 6 || len(jobs)%2 != 0 {
+			f.Errorf("%d jobs", len(jobs))
+		}
+		for i, j := range jobs {
+			f.equal("seq", j.Seq, uint64(1+i%2))
+			if i%2 == 0 {
+				lines = append(lines, j.Sink+" "+j.Room)
+			}
+		}
+		after = jobs[len(jobs)-1].Line
+	}
+	var want []string
+	for _, room := range sorted(rooms) {
+		want = append(want, "feed "+room)
+	}
+	f.equal("lines", lines, append(want, "feed/again/q "+rooms[0]))
+
+	for _, slot := range everything {
+		jobs, err := f.store.Feed().Take(f.Context(), feed.Share{slot}, feed.Line{}, roomy)
+		f.must(err)
+		for _, j := range jobs {
+			if j.Room[2:3] != slot {
+				f.Errorf("room %s is not in the share %s", j.Room, slot)
+			}
+		}
+	}
+	jobs, err := f.store.Feed().Take(f.Context(), everything, feed.Line{}, feed.Limit{Lines: 3, Each: 100, Bytes: 4000})
+	f.must(err)
+	if len(jobs) < 2 || len(jobs) > 4 {
+		f.Errorf("%d jobs of 1,200 bytes are taken for 4,000", len(jobs))
+	}
+	jobs, err = f.store.Feed().Take(f.Context(), everything, feed.Line{}, feed.Limit{Lines: 3, Each: 100, Bytes: 1})
+	f.must(err)
+	f.equal("one at least", len(jobs), 1)
+}
+
+func testReplay(f *fixture) {
+	f.must(f.store.Feed().Begin(f.Context()))
+	one, two := f.room(protocol.Group, "ann"), f.room(protocol.Group, "ann")
+	f.send(one, "ann", "old")
+	f.clock.advance(time.Hour)
+	since := protocol.At(f.clock.now())
+	f.send(one, "ann", "young")
+	f.apply(f.store)
+	f.send(two, "ann", "not applied: its turn comes")
+	f.must(f.store.Feed().Done(f.Context(), f.jobs()))
+	replay := func(room string, since protocol.Time, queue string, want ...string) {
+		f.Helper()
+		events, err := f.store.Feed().Replay(f.Context(), room, since, queue)
+		f.must(err)
+		f.equal("events", events, len(want))
+		f.equal("jobs", sorted(named(f.jobs(), one, two)), want)
+		f.must(f.store.Feed().Done(f.Context(), f.jobs()))
+	}
+	replay(one, 0, "", "feed/again 0/1", "feed/again 0/2", "feed/again 0/3")
+	replay("", since, "q", "feed/again/q 0/3")
+	replay("", 0, "", "feed/again 0/1", "feed/again 0/2", "feed/again 0/3", "feed/again 1/1")
+	replay("", since+1, "")
+	for range 1100 {
+		f.send(two, "ann", "many")
+	}
+	f.apply(f.store)
+	f.must(f.store.Feed().Done(f.Context(), f.jobs()))
+	events, err := f.store.Feed().Replay(f.Context(), two, since, "")
+	f.must(err)
+	f.equal("more than one transaction", events, 1101)
+}
+
+func testDeadLetters(f *fixture) {
+	f.must(f.store.Feed().Begin(f.Context()))
+	room := f.room(protocol.Group, "ann")
+	f.send(room, "ann", "x")
+	f.send(room, "ann", "y")
+	f.apply(f.store)
+	jobs := f.jobs()
+	f.must(f.store.Feed().Bury(f.Context(), jobs[1:2], "too large"+strings.Repeat("é", 1000)))
+	f.must(f.store.Feed().Bury(f.Context(), jobs[1:2], "again"))
+	f.equal("jobs", named(f.jobs(), room), []string{"feed 0/1", "feed 0/3"})
+	dead, err := f.store.Feed().Dead(f.Context(), 10)
+	f.must(err)
+	f.equal("dead", len(dead), 1)
+	f.equal("reason", dead[0].Reason[:9], "too large")
+	dead[0].Reason = ""
+	f.equal("dead", dead[0], store.DeadLetter{Sink: "feed", Room: room, Seq: 2, At: protocol.At(f.clock.now())})
+	backlog, err := f.store.Feed().Backlog(f.Context())
+	f.must(err)
+	f.equal("backlog", backlog, feed.Backlog{Jobs: 2, Dead: 1})
+
+	n, err := f.store.Feed().Settle(f.Context(), true)
+	f.must(err)
+	f.equal("retried", n, 1)
+	f.equal("jobs", named(f.jobs(), room), []string{"feed 0/1", "feed 0/3", "feed/again 0/2"})
+	f.must(f.store.Feed().Bury(f.Context(), f.jobs(), "no"))
+	n, err = f.store.Feed().Settle(f.Context(), false)
+	f.must(err)
+	f.equal("forgotten", n, 3)
+	f.equal("jobs", len(f.jobs()), 0)
+}
+
+// testFeedLease: two feeders share the rooms, and one that goes gives its own to the other. The relay's leases are others.
+func testFeedLease(f *fixture) {
+	shares := func(node string, ttl time.Duration) int {
+		share, err := f.store.Feed().Lease(f.Context(), node, ttl)
+		f.must(err)
+		return len(share)
+	}
+	if !f.postgres() {
+		f.equal("alone", shares("n1", time.Second), 32)
+		return
+	}
+	f.equal("the first", shares("n1", 3*time.Second), 32)
+	f.equal("the second, while the first holds all", shares("n2", 3*time.Second), 0)
+	_, err := f.store.Lease(f.Context(), "n2", 3*time.Second)
+	f.must(err)
+	f.equal("the first still", shares("n1", 0), 32)
+	f.equal("the second, after the first has given back", shares("n2", 3*time.Second), 32)
+}
