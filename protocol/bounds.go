@@ -43,4 +43,6 @@ const (
 	MaxListUsers        = 100
 	DefaultExport       = 50
 	MaxExport           = 100
+	DefaultPollWaitMS   = 25_000 // /v1/poll's timeout_ms
+	MaxPollWaitMS       = 60_000
 )

@@ -48,15 +48,15 @@ func (s overHTTP) passOn(w http.ResponseWriter, r *http.Request, session string,
 
 // pollElsewhere has another node answer a poll. When this node drains meanwhile the client gets an empty answer, and asks again with the same cursor: by then
 // through another node.
-func (s overHTTP) pollElsewhere(w http.ResponseWriter, r *http.Request, params *PollParams, body []byte) (*PollResult, *protocol.Error) {
-	err := s.passOn(w, r, params.Session, body, params.wait())
+func (s overHTTP) pollElsewhere(w http.ResponseWriter, r *http.Request, params *protocol.PollParams, body []byte) (*protocol.PollResult, *protocol.Error) {
+	err := s.passOn(w, r, params.Session, body, pollTime(params))
 	switch {
 	case err == nil:
 		return nil, nil
 	case err.Code == protocol.NotFound:
 		return nil, notPolled()
 	case s.draining.Load():
-		return &PollResult{Session: params.Session, Cursor: params.Ack, Frames: []protocol.Raw{}}, nil
+		return &protocol.PollResult{Session: params.Session, Cursor: params.Ack, Frames: []protocol.Raw{}}, nil
 	}
 	return nil, err
 }

@@ -11,43 +11,16 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// PollParams are the body of a poll (§2.6). The first has no Session, and says what hello says.
-type PollParams struct {
-	Session   string              `json:"session,omitzero"`    // the session to poll
-	Ack       string              `json:"ack,omitzero"`        // the cursor of the last answer that has arrived
-	Device    string              `json:"device,omitzero"`     // as in hello
-	Client    string              `json:"client,omitzero"`     // as in hello
-	Rooms     protocol.RoomsToAll `json:"rooms,omitzero"`      // as in hello
-	Resume    *protocol.Resume    `json:"resume,omitzero"`     // as in hello
-	TimeoutMS *int64              `json:"timeout_ms,omitzero"` // how long to wait for a frame: 0–60,000, default 25,000
-}
+// pollGrace is how long a client has to take the answer to a poll.
+const pollGrace = 30 * time.Second
 
-// PollResult is the answer to a poll.
-type PollResult struct {
-	Session string         `json:"session"`
-	Cursor  string         `json:"cursor"` // the next poll's ack
-	Frames  []protocol.Raw `json:"frames"`
-}
-
-// The times of a poll.
-const (
-	pollWait    = 25 * time.Second
-	maxPollWait = 60 * time.Second
-	pollGrace   = 30 * time.Second // for its client to take the answer
-)
-
-func (p *PollParams) check() *protocol.Error {
-	if p.TimeoutMS != nil && (*p.TimeoutMS < 0 || *p.TimeoutMS > maxPollWait.Milliseconds()) {
-		return protocol.Errorf(protocol.BadRequest, "timeout_ms", "timeout_ms is 0 to %d.", maxPollWait.Milliseconds())
+// pollTime is how long a poll waits for a frame.
+func pollTime(p *protocol.PollParams) time.Duration {
+	wait := int64(protocol.DefaultPollWaitMS)
+	if p.TimeoutMS != nil {
+		wait = *p.TimeoutMS
 	}
-	return nil
-}
-
-func (p *PollParams) wait() time.Duration {
-	if p.TimeoutMS == nil {
-		return pollWait
-	}
-	return time.Duration(*p.TimeoutMS) * time.Millisecond
+	return time.Duration(wait) * time.Millisecond
 }
 
 // servePoll is POST /v1/poll (§2.6).
@@ -67,7 +40,7 @@ func (s overHTTP) servePoll(w http.ResponseWriter, r *http.Request) {
 }
 
 // poll is one poll. Its result is nil when another node has answered it.
-func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*PollResult, *protocol.Error) {
+func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*protocol.PollResult, *protocol.Error) {
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	id, err := s.bearer(ctx, r, "")
@@ -81,18 +54,18 @@ func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*PollResult, *pr
 	if err != nil {
 		return nil, err
 	}
-	params := &PollParams{}
+	params := &protocol.PollParams{}
 	if err := protocol.DecodeParams(body, params); err != nil {
 		return nil, err
 	}
-	if err := params.check(); err != nil {
+	if err := params.Check(); err != nil {
 		return nil, err
 	}
 	switch {
 	case params.Session == "" && !s.inner:
 		return s.firstPoll(r, id, params)
 	case s.isElsewhere(params.Session):
-		allowWait(w, params.wait())
+		allowWait(w, pollTime(params))
 		return s.pollElsewhere(w, r, params, body)
 	}
 	session, p := s.polled(params.Session, id.User)
@@ -102,8 +75,8 @@ func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*PollResult, *pr
 	if s.Gate.Revoked(id.User, p.device, id.IssuedAt) {
 		return nil, unauthenticated(auth.ErrRevoked)
 	}
-	allowWait(w, params.wait())
-	return answerPoll(r.Context(), session, params.Ack, params.wait())
+	allowWait(w, pollTime(params))
+	return answerPoll(r.Context(), session, params.Ack, pollTime(params))
 }
 
 // allowWait has the answer come late: the server's own times are for calls, which do not wait.
@@ -127,12 +100,9 @@ func (s overHTTP) polled(id, user string) (*gateway.HTTPSide, *peer) {
 }
 
 // firstPoll opens a session, and is answered at once.
-func (s overHTTP) firstPoll(r *http.Request, id *auth.Identity, params *PollParams) (*PollResult, *protocol.Error) {
+func (s overHTTP) firstPoll(r *http.Request, id *auth.Identity, params *protocol.PollParams) (*protocol.PollResult, *protocol.Error) {
 	hello := &protocol.HelloParams{Device: params.Device, Client: params.Client, Rooms: params.Rooms, Resume: params.Resume}
 	session, err := s.open(r, gateway.Opening{Transport: gateway.LongPoll}, func(ctx context.Context, p *peer) *protocol.Error {
-		if err := hello.Check(); err != nil {
-			return err
-		}
 		if s.Gate.Revoked(id.User, hello.Device, id.IssuedAt) {
 			return unauthenticated(auth.ErrRevoked)
 		}
@@ -147,12 +117,12 @@ func (s overHTTP) firstPoll(r *http.Request, id *auth.Identity, params *PollPara
 	return answerPoll(r.Context(), session, "", 0)
 }
 
-func answerPoll(ctx context.Context, session *gateway.HTTPSide, ack string, wait time.Duration) (*PollResult, *protocol.Error) {
+func answerPoll(ctx context.Context, session *gateway.HTTPSide, ack string, wait time.Duration) (*protocol.PollResult, *protocol.Error) {
 	cursor, frames, ok := session.Poll(ctx, ack, wait)
 	if !ok {
 		return nil, notPolled()
 	}
-	return &PollResult{Session: session.ID(), Cursor: cursor, Frames: append([]protocol.Raw{}, frames...)}, nil
+	return &protocol.PollResult{Session: session.ID(), Cursor: cursor, Frames: append([]protocol.Raw{}, frames...)}, nil
 }
 
 // notPolled is also what who guesses at others' sessions is told.

@@ -50,9 +50,10 @@ type Tag struct {
 	Description string `json:"description"`
 }
 
-// PathItem is what one path answers: every call is a POST.
+// PathItem is what one path answers: every call is a POST, an event stream is asked for with GET.
 type PathItem struct {
-	Post Operation `json:"post"`
+	Get  *Operation `json:"get,omitzero"`
+	Post *Operation `json:"post,omitzero"`
 }
 
 // Operation is one call.
@@ -63,14 +64,14 @@ type Operation struct {
 	OperationID string              `json:"operationId"`
 	Security    []map[string][]Void `json:"security"`
 	Parameters  []Parameter         `json:"parameters,omitempty"`
-	RequestBody Body                `json:"requestBody"`
+	RequestBody *Body               `json:"requestBody,omitzero"`
 	Responses   Map[Response]       `json:"responses"`
 }
 
 // Void is the element of a list that is always empty.
 type Void struct{}
 
-// Parameter is a header of a call.
+// Parameter is a header of a call, or a part of its query.
 type Parameter struct {
 	Ref         string  `json:"$ref,omitzero"`
 	Name        string  `json:"name,omitzero"`

@@ -115,7 +115,7 @@ func newPage() (*page, error) {
 
 // objects are the schemas that are neither the params or the result of one method nor the data of one push.
 func (b *builder) objects() []object {
-	own := map[string]bool{"ErrorAnswer": true, "ErrorBody": true, "RoomEvent": true}
+	own := map[string]bool{"ErrorAnswer": true, "ErrorBody": true, "RoomEvent": true, typeName(protocol.PollParams{}): true, typeName(protocol.PollResult{}): true}
 	for _, m := range protocol.Methods() {
 		own[typeName(m.Params)], own[typeName(m.Result)] = true, true
 	}
@@ -164,7 +164,7 @@ func (b *builder) groups() []group {
 		}
 		all[i].Methods = append(all[i].Methods, b.method(m))
 	}
-	return all
+	return slices.DeleteFunc(all, func(g group) bool { return len(g.Methods) == 0 })
 }
 
 func (b *builder) method(m protocol.Method) method {

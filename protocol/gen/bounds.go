@@ -56,8 +56,14 @@ func bounds() map[string]func(*openapi.Schema) {
 		"sample_per_s":   between(0, protocol.MaxSamplePerS),
 		"retention_days": between(0, protocol.MaxRetentionDays),
 
-		"Resume.rooms":                func(s *openapi.Schema) { s.MaxProperties = protocol.MaxResumeRooms },
-		"HelloParams.rooms":           byDefault(`"all"`),
+		"Resume.rooms":       func(s *openapi.Schema) { s.MaxProperties = protocol.MaxResumeRooms },
+		"HelloParams.rooms":  byDefault(`"all"`),
+		"PollParams.rooms":   byDefault(`"all"`),
+		"PollParams.session": func(*openapi.Schema) {},
+		"PollParams.timeout_ms": func(s *openapi.Schema) {
+			between(0, protocol.MaxPollWaitMS)(s)
+			s.Default = jsontext.Value(strconv.Itoa(protocol.DefaultPollWaitMS))
+		},
 		"SessionRefreshParams.token":  notEmpty,
 		"PresenceParams.users":        list(0, protocol.MaxUsersPerCall, user),
 		"PresenceSetParams.status":    func(s *openapi.Schema) { *s = openapi.Schema{Types: openapi.Types{"string"}, Enum: settableStatuses} },

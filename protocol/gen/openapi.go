@@ -43,6 +43,8 @@ func openAPI(src *source) ([]byte, error) {
 	for _, p := range protocol.Pushes() {
 		w.ref(reflect.TypeOf(p.Data), false)
 	}
+	doc.Paths.Put("/v1/events", openapi.PathItem{Get: w.eventStream()})
+	doc.Paths.Put("/v1/poll", openapi.PathItem{Post: w.poll()})
 	w.schemas.Put("ErrorAnswer", object(openapi.Map[*openapi.Schema]{{Name: "error", Value: w.ref(reflect.TypeFor[protocol.Error](), false)}}))
 	doc.Components = openapi.Components{Schemas: w.schemas, Responses: errorResponses(), Parameters: parameters(), SecuritySchemes: security()}
 	if w.err != nil {
@@ -74,13 +76,14 @@ func tags() []openapi.Tag {
 		{Name: "receipt", Description: "How far members have got"},
 		{Name: "typing", Description: "Who is typing"},
 		{Name: "presence", Description: "Who is there"},
+		{Name: "transport", Description: "Sessions without a WebSocket"},
 	}
 }
 
-func (w *apiWriter) operation(m protocol.Method) openapi.Operation {
+func (w *apiWriter) operation(m protocol.Method) *openapi.Operation {
 	group, _, _ := strings.Cut(m.Name, ".")
 	params, result := reflect.TypeOf(m.Params), reflect.TypeOf(m.Result)
-	op := openapi.Operation{
+	op := &openapi.Operation{
 		Tags: []string{group}, Summary: m.Doc, OperationID: operationID(m.Name),
 		Description: w.describe(m),
 		Security:    []map[string][]openapi.Void{{"token": {}}, {"key": {}}},
@@ -110,17 +113,22 @@ func (w *apiWriter) operation(m protocol.Method) openapi.Operation {
 		of.Put(name, openapi.Example{Summary: step.Title, Value: body})
 		refused[step.Error.Code] = of
 	}
-	op.RequestBody = openapi.Body{Required: required(params), Content: content(asked)}
+	op.RequestBody = &openapi.Body{Required: required(params), Content: content(asked)}
 	op.Responses.Put("200", openapi.Response{Description: "The call was carried out.", Content: content(told)})
+	refuse(op, refused)
+	return op
+}
+
+// refuse adds the errors that every call may be answered with, some with examples.
+func refuse(op *openapi.Operation, examples map[protocol.Code]openapi.Map[openapi.Example]) {
 	for _, c := range protocol.Codes() {
 		answer := openapi.Response{Ref: "#/components/responses/" + string(c.Code)}
-		if of := refused[c.Code]; of != nil {
+		if of := examples[c.Code]; of != nil {
 			answer, _ = errorResponses().Get(string(c.Code))
 			answer.Content = content(openapi.MediaType{Schema: &openapi.Schema{Ref: schemas + "ErrorAnswer"}, Examples: of})
 		}
 		op.Responses.Put(fmt.Sprint(c.Status), answer)
 	}
-	return op
 }
 
 // describe says what the table of methods knows besides the one line.

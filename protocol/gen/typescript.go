@@ -28,6 +28,8 @@ func typescript(src *source) ([]byte, error) {
 	for _, p := range pushes() {
 		w.declare(reflect.TypeOf(p.Data))
 	}
+	w.declare(reflect.TypeFor[protocol.PollParams]())
+	w.declare(reflect.TypeFor[protocol.PollResult]())
 	w.declare(reflect.TypeFor[protocol.Error]())
 	w.methods()
 	w.pushes()
@@ -114,6 +116,8 @@ func (w *tsWriter) member(t reflect.Type, m member) string {
 	switch {
 	case t == reflect.TypeFor[protocol.EventListResult]() && m.name == "events":
 		text = "RoomEvent[]"
+	case t == reflect.TypeFor[protocol.PollResult]() && m.name == "frames":
+		text = "Push[]"
 	case m.of == reflect.TypeFor[protocol.Raw]() && m.name == "attachments":
 		text, null = "Attachment[]", null || !m.optional
 	default:

@@ -877,6 +877,34 @@ export interface AudienceData {
   watching: number;
 }
 
+/** PollParams are the body of a poll. The first has no Session, and says what hello says. */
+export interface PollParams {
+  /** the session to poll; without it one is opened */
+  session?: string;
+  /** the cursor of the last answer that has arrived: its frames do not come again */
+  ack?: string;
+  /** as in hello */
+  device?: string;
+  /** as in hello */
+  client?: string;
+  /** as in hello */
+  rooms?: RoomsToAll;
+  /** as in hello */
+  resume?: Resume;
+  /** how long to wait for a frame */
+  timeout_ms?: number;
+}
+
+/** PollResult is the answer to a poll. */
+export interface PollResult {
+  /** names the session: the next poll's */
+  session: string;
+  /** the next poll's ack */
+  cursor: string;
+  /** as they are pushed over a WebSocket, in order; none when the time is over */
+  frames: Push[];
+}
+
 /** Code says what kind of error a call met, and so what the client does next (§3). */
 export type ErrorCode = "bad_request" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "too_large" | "rate_limited" | "unavailable" | "internal";
 
@@ -1153,4 +1181,7 @@ export const bounds = {
   maxListUsers: 100,
   defaultExport: 50,
   maxExport: 100,
+  /** /v1/poll's timeout_ms */
+  defaultPollWaitMS: 25000,
+  maxPollWaitMS: 60000,
 } as const;
