@@ -41,6 +41,7 @@ var layout = []row{
 	{pkg: "client", imports: "protocol", libs: "json gobwas"},
 
 	// The core and the contracts.
+	{pkg: "internal/fault"},
 	{pkg: "internal/tracing", libs: "otel", without: sockets + " " + files},
 	{pkg: "internal/chat", imports: "protocol internal/tracing", libs: "json", without: sockets + " " + files},
 	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker internal/tracing", libs: "json", without: sockets},
@@ -63,7 +64,7 @@ var layout = []row{
 	{pkg: "internal/broker/kafka", imports: "internal/broker", libs: "franz-go"},
 	{
 		pkg:     "internal/store",
-		imports: "protocol internal/broker internal/chat internal/delivery internal/feed internal/presence internal/relay internal/retention internal/auth internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words internal/cluster",
+		imports: "protocol internal/broker internal/chat internal/delivery internal/feed internal/presence internal/relay internal/retention internal/auth internal/fault internal/tracing internal/privacy internal/store/database internal/store/slots internal/store/words internal/cluster",
 		libs:    "json uuid sync",
 	},
 	{pkg: "internal/store/database", imports: "internal/store/slots", libs: "json pgx sqlite goose"},

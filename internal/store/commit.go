@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/fault"
 	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/internal/tracing"
 	"github.com/parley-im/parley/protocol"
@@ -83,6 +84,9 @@ func (w *work) run(ctx context.Context, t database.Tx) error {
 			return err
 		}
 	}
+	if err := fault.Here("append-locked"); err != nil {
+		return err
+	}
 	if err := w.read(ctx, t); err != nil {
 		return err
 	}
@@ -97,7 +101,13 @@ func (w *work) run(ctx context.Context, t database.Tx) error {
 			w.decide(it)
 		}
 	}
-	return w.write(ctx, t)
+	if err := fault.Here("append-decided"); err != nil {
+		return err
+	}
+	if err := w.write(ctx, t); err != nil {
+		return err
+	}
+	return fault.Here("append-written")
 }
 
 // leave sets aside what is about rooms that this shard may not write: another shard's, or about to be.
@@ -232,6 +242,7 @@ func (w *work) reportCursors(it *item) {
 		if moved {
 			d := w.touch(&row)
 			d.reports = append(d.reports, &reportedRow{&it.rows[i], s.Head.N})
+			_ = fault.Here("cursor-moved")
 		}
 	}
 }
@@ -268,6 +279,7 @@ func (w *work) commit() *chat.Commit {
 		// Several reports of one cursor in one transaction are one move; the last one's session knows where it stands.
 		if n := len(d.reports); n > 0 {
 			c.Cursors = append(c.Cursors, *d.reports[n-1].row)
+			_ = fault.Here("cursor-committed")
 		}
 	}
 	return c

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/fault"
 	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
@@ -291,13 +292,16 @@ func (c *committer) tell(q *queue) {
 			c.count.cursors.Add(uint64(len(done.commit.Cursors)))
 		}
 		if c.committed != nil && done.commit != nil && len(done.commit.Events)+len(done.commit.Cursors) > 0 {
+			_ = fault.Here("append-publish")
 			c.telling.Lock()
 			c.committed(done.commit)
 			c.telling.Unlock()
+			_ = fault.Here("append-answer")
 		}
 		for _, it := range done.items {
 			it.finish()
 		}
+		_ = fault.Here("append-answered")
 	}
 }
 
@@ -357,16 +361,20 @@ func (c *committer) try(l database.Lane, items []*item) (*work, error) {
 	defer cancel()
 	w := newWork(c, l, items)
 	began := c.now()
+	if err := fault.Here("append-begin"); err != nil {
+		return nil, err
+	}
 	err := c.engine.Write(ctx, l, func(t database.Tx) error {
 		if err := w.run(ctx, t); err != nil {
 			return err
 		}
 		seedBug(w.items)
-		return nil
+		return fault.Here("append-commit")
 	})
 	if err != nil && !errors.Is(err, database.ErrCommitUnknown) {
 		return nil, err
 	}
+	_ = fault.Here("append-committed")
 	if err == nil {
 		ended := c.now()
 		c.observe(Transaction{Items: len(items), Waited: began.Sub(items[0].queued), Took: ended.Sub(began)})

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/fault"
 	"github.com/parley-im/parley/internal/retention"
 	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
@@ -194,12 +195,15 @@ func (s *pruner) carryOut(ctx context.Context, p *pruning) (batch retention.Batc
 			return err
 		}
 		batch.More = p.full || left
-		_, err = t.Exec(ctx, setDue, room, p.due(left))
-		return err
+		if _, err := t.Exec(ctx, setDue, room, p.due(left)); err != nil {
+			return err
+		}
+		return fault.Here("prune-commit")
 	})
 	if err != nil {
 		return retention.Batch{}, err
 	}
+	_ = fault.Here("prune-committed")
 	return batch, nil
 }
 

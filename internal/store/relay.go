@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/parley-im/parley/internal/fault"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/internal/store/words"
@@ -89,9 +90,13 @@ func (s *Store) Apply(ctx context.Context, spans []relay.Span) (events int, err 
 	if err != nil {
 		return 0, err
 	}
+	if err := fault.Here("relay-apply"); err != nil {
+		return 0, err
+	}
 	if err := s.applyPrepared(ctx, spans, documents); err != nil {
 		return 0, err
 	}
+	_ = fault.Here("relay-marked")
 	for _, span := range spans {
 		events += int(span.UpTo - span.After)
 	}
@@ -108,6 +113,9 @@ func (s *Store) applyPrepared(ctx context.Context, spans []relay.Span, documents
 			return err
 		}
 		if err := makeSpans(ctx, t, spans, s.now()); err != nil {
+			return err
+		}
+		if err := fault.Here("relay-mark"); err != nil {
 			return err
 		}
 		for _, span := range spans {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/fault"
 	"github.com/parley-im/parley/internal/store/database"
 	"github.com/parley-im/parley/protocol"
 )
@@ -109,9 +110,13 @@ type held struct {
 // Open implements auth.Sessions. When many sessions open at once they share transactions.
 func (a *accounts) Open(ctx context.Context, session *auth.Session) (replaced string, err error) {
 	o := &opening{session: session}
+	if err := fault.Here("session-open"); err != nil {
+		return "", err
+	}
 	if err := a.opens.do(ctx, o); err != nil {
 		return "", err
 	}
+	_ = fault.Here("session-opened")
 	return o.replaced, o.err
 }
 
