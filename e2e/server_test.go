@@ -58,7 +58,8 @@ type server struct {
 	binary string
 	dir    string
 	flags  []string
-	addr   string // stays the same over restarts, and so does admin
+	env    []string // beside the test's own
+	addr   string   // stays the same over restarts, and so does admin
 	admin  string
 
 	mu     sync.Mutex
@@ -133,7 +134,7 @@ func (s *server) run() error {
 	cmd := exec.Command(filepath.Join(binaries, s.binary),
 		append([]string{"serve", "--listen", s.addr, "--data", s.dir, "--log-format", "json", "--admin-listen", cmp.Or(s.admin, "127.0.0.1:0")}, s.flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Env = environment()
+	cmd.Env = append(environment(), s.env...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 
 // news tells the sessions that no fold reaches who has joined or left a room: those of users who join a room that nobody on their node follows, and
 // those that are not in the room that their user leaves. It is broadcast by the node that commits, and counted, because a session that is told nothing
-// has nothing by which to miss it: every probe says how much news its node has sent, and who has not received all of it asks the store.
+// has nothing by which to miss it: every probe says how much news its node has sent, and who has not received all of it asks the store. So does who hears
+// no more probes of a node, or hears it count them anew: it may have died with something committed and not told.
 type news struct {
 	hub *Hub
 
@@ -24,11 +25,15 @@ type peer struct {
 	upTo  uint64              // every one up to this, or the store was asked for it
 	heard time.Time           // when its last probe came
 	above map[uint64]struct{} // and these
+	probe uint64              // the number of its last probe
+	away  bool                // no probe has come for too long
 }
 
 const (
 	maxAbove = 4096 // news of one node that may come before its next probe
 	maxPeers = 1024 // nodes that are remembered
+
+	silence = 3 * roundEvery / 2 // after which a node may be dead
 )
 
 // tell sends what an event committed here has changed to the other nodes.
@@ -65,14 +70,15 @@ func (n *news) received(node string, number uint64) {
 	}
 }
 
-// complete reports whether all of so much news that another node has sent was received; it is taken as received from then on. A node that has begun
-// anew has sent less than before.
-func (n *news) complete(node string, sent uint64, now time.Time) bool {
+// complete takes note of another node's probe, and reports whether all of so much news that it has sent was received, which is taken as received from then
+// on, and the node is still the one that it was: one that has begun anew has sent less than before.
+func (n *news) complete(node string, probe, sent uint64, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peer(node)
-	p.heard = now
-	complete := sent <= p.upTo
+	p.heard, p.away = now, false
+	complete := sent <= p.upTo && probe > p.probe
+	p.probe = probe
 	if sent != p.upTo {
 		p.upTo = sent
 		clear(p.above)
@@ -91,6 +97,18 @@ func (n *news) probes() map[string]time.Time {
 		}
 	}
 	return heard
+}
+
+// silent reports whether a node is heard of no more, once.
+func (n *news) silent(now time.Time) (silent bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		if !p.away && !p.heard.IsZero() && now.Sub(p.heard) > silence {
+			p.away, silent = true, true
+		}
+	}
+	return silent
 }
 
 // peer is called with mu held.

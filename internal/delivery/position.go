@@ -12,8 +12,8 @@ import (
 )
 
 // Positioning is how a node finds what the broker did not bring. Every second it sends itself a probe, and compares a thirtieth of its rooms with the
-// store. When a probe does not come back within the second, when the broker says that something was lost, or when a hole had to be filled, it asks the
-// store every second what has changed since before it began, until a round after the last sign of trouble.
+// store. When a probe does not come back within the second, when those of another node end, when the broker says that something was lost, or when a hole
+// had to be filled, it asks the store every second what has changed since before it began, until a round after the last sign of trouble.
 
 const (
 	roundEvery    = time.Second
@@ -91,7 +91,7 @@ func (p *position) round(ctx context.Context, n int) {
 	if h.live != nil {
 		back := p.answered.Load() == p.sent.Load()
 		h.live.Broadcast(appendProbe(h.envelope(kindProbe, 20), p.sent.Add(1), h.news.count()))
-		if p.suspected.Swap(false) || !back {
+		if silent := h.news.silent(h.now()); p.suspected.Swap(false) || !back || silent {
 			p.trouble = 2
 		}
 		if err := p.inquire(ctx, n); err != nil && ctx.Err() == nil {

@@ -102,6 +102,22 @@ func TestALostHintWithoutANextIsFoundByComparing(t *testing.T) {
 	})
 }
 
+func TestANodeDiesWithSomethingUntold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := newCluster(t, newStore(), delivery.Options{}, delivery.Options{})
+		a, b := nodes[0], nodes[1]
+		room := a.create(protocol.Group, "bob")
+		settle()
+		bob, _ := b.enter("b", "bob")
+		time.Sleep(20*time.Second + 900*time.Millisecond) // a's next probe is near
+		bus.lose(1)
+		a.send(room, 1)
+		a.hub.Stop()
+		time.Sleep(3 * time.Second)
+		want(t, "within 3 s", bob.story(room), []any{2})
+	})
+}
+
 func TestLostNewsIsMissedByTheNextProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes, bus := newCluster(t, newStore(), delivery.Options{}, delivery.Options{})

@@ -166,7 +166,7 @@ func TestTheAgendaKeepsTime(t *testing.T) {
 }
 
 func TestNewsIsCounted(t *testing.T) {
-	n := &news{peers: map[string]*peer{}}
+	n, now := &news{peers: map[string]*peer{}}, time.Now()
 	for _, number := range []uint64{2, 1, 1, 4} {
 		n.received("a", number)
 	}
@@ -180,9 +180,15 @@ func TestNewsIsCounted(t *testing.T) {
 		{1, true},  // a node that has begun anew
 		{2, false},
 	} {
-		if got := n.complete("a", c.sent, time.Time{}); got != c.want {
+		if got := n.complete("a", uint64(i+1), c.sent, now); got != c.want {
 			t.Errorf("probe %d, which says %d: complete is %v", i, c.sent, got)
 		}
+	}
+	if n.complete("a", 5, 2, now) {
+		t.Error("a node that counts its probes anew is taken for the one that it was")
+	}
+	if n.silent(now.Add(silence)) || !n.silent(now.Add(silence+1)) || n.silent(now.Add(silence+1)) {
+		t.Error("a node that is heard of no more is not missed once")
 	}
 	for i := range 3 * maxPeers {
 		n.received(fmt.Sprint("node", i), uint64(2+i))

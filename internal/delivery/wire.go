@@ -240,7 +240,7 @@ func (h *Hub) receiveProbe(node string, r *reader) {
 	case r.bad:
 	case node == h.node:
 		h.position.heard(number)
-	case !h.news.complete(node, sent, h.now()):
+	case !h.news.complete(node, number, sent, h.now()):
 		h.position.suspect()
 	}
 }
