@@ -222,7 +222,7 @@ func (c *conversation) answered(room string, seq uint64, clientID string) {
 	defer c.mu.Unlock()
 	at := roomSeq{room, seq}
 	if before, twice := c.acked[at]; twice {
-		c.wrong = append(c.wrong, fmt.Errorf("%v was the answer to %s and to %s", at, before.clientID, clientID))
+		c.wrong = append(c.wrong, fmt.Errorf("%v was the answer to %s and to %s: one of them is lost", at, before.clientID, clientID))
 	}
 	c.acked[at] = ack{clientID, now}
 }
