@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/parley-im/parley/internal/testkit"
 )
 
 // known are two nodes that pass on to each other what is about their sessions.
@@ -224,4 +227,72 @@ func TestANodeThatIsGone(t *testing.T) {
 	if code != "not_found" {
 		t.Errorf("what is about a session of a node that is gone is answered %s", code)
 	}
+}
+
+// A node that is set to something else than one that runs does not start, and says what to do; with `warn` it does. What a killed node has left is no reason.
+func TestNodesMustAgree(t *testing.T) {
+	t.Parallel()
+	broker := startNATS(t).url
+	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker, "--cluster-listen=127.0.0.1:0", "--node=one")
+	other := func(flags ...string) *server {
+		return &server{t: t, binary: "parley", dir: one.dir, flags: slices.Concat(one.flags, []string{"--node=two"}, flags), addr: "127.0.0.1:0", log: &tail{}}
+	}
+	for _, wrong := range []struct {
+		flags []string
+		says  []string
+	}{
+		{[]string{"--limits-burst=51", "--heartbeat=20s"}, []string{"limits.burst is 51 here and 50 on node one (127.0.0.1:", "heartbeat is 20s here and 25s", "cluster.differences: warn"}},
+		{[]string{"--data", t.TempDir()}, []string{"secret is another one than on node one", "give both the same secret_file"}},
+		{[]string{"--broker="}, []string{"broker is empty here and nats://"}},
+	} {
+		s := other(wrong.flags...)
+		err := s.run()
+		if err == nil {
+			s.kill()
+			t.Errorf("a node with %v has started", wrong.flags)
+			continue
+		}
+		for _, want := range wrong.says {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("a node with %v: %v\nwhich does not say %q", wrong.flags, err, want)
+			}
+		}
+	}
+	for _, right := range [][]string{{"--limits-burst=51", "--cluster-differences=warn"}, {"--limits-connections=100", "--drain=1s"}} {
+		s := other(right...)
+		if err := s.run(); err != nil {
+			t.Fatalf("a node with %v: %v", right, err)
+		}
+		s.kill()
+	}
+	s := other()
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	one.kill()
+	s.kill()
+	one.flags = append(one.flags, "--limits-burst=51") // both were killed a moment ago, and count as live
+	one.restart()
+}
+
+// A node of the version before runs together with one of this, which takes over its store while it runs: what one of them stores, both push.
+func TestVersionsRunTogether(t *testing.T) {
+	old := buildPrevious(t)
+	flags := slices.Concat(unlimited, []string{"--store", testkit.StartPostgres(t).Database(t), "--broker", startNATS(t).url})
+	before := startIn(t, old, t.TempDir(), flags...)
+	room := before.backend().newRoom("group", "alice", "bob")
+	alice := before.connect("alice", nil)
+	now := startIn(t, "parley", before.dir, append(flags, "--cluster-listen=127.0.0.1:0")...)
+	bob := now.connect("bob", nil)
+	for i := range 20 {
+		seq := []*client{alice, bob}[i%2].send(room, fmt.Sprint("said ", i), "hello")
+		alice.expect("what was said", event(room, seq))
+		bob.expect("what was said", event(room, seq))
+	}
+	before.stop()
+	before.binary = "parley"
+	before.restart()
+	alice = before.connect("alice", nil)
+	seq := bob.send(room, "upgraded", "hello")
+	alice.expect("what was said after the upgrade", event(room, seq))
 }
