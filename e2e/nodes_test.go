@@ -3,10 +3,13 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-im/parley/internal/doctor"
 	"github.com/parley-im/parley/internal/testkit"
 )
 
@@ -295,4 +299,73 @@ func TestVersionsRunTogether(t *testing.T) {
 	alice = before.connect("alice", nil)
 	seq := bob.send(room, "upgraded", "hello")
 	alice.expect("what was said after the upgrade", event(room, seq))
+}
+
+// examined is what the doctor finds in the cluster of a server, and whether it is well.
+func (s *server) examined() (findings []doctor.Finding, well bool) {
+	s.t.Helper()
+	cmd := exec.Command(filepath.Join(binaries, "parley"), "doctor", "--cluster", "--json", "--data", s.dir, "--store", s.flags[slices.Index(s.flags, "--store")+1])
+	cmd.Env = environment()
+	out, err := cmd.Output()
+	if json.Unmarshal(out, &findings) != nil {
+		s.t.Fatalf("the doctor says %q, %v", out, err)
+	}
+	return findings, err == nil
+}
+
+// has fails the test unless the doctor has found something so.
+func has(t *testing.T, findings []doctor.Finding, what string, verdict doctor.Verdict, words string) {
+	t.Helper()
+	if !slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+		return f.What == what && f.Verdict == verdict && strings.Contains(f.Found, words)
+	}) {
+		t.Errorf("not found: %s %s %q, in\n%+v", verdict, what, words, findings)
+	}
+}
+
+// The doctor says of a cluster what each of its nodes sees of the others, and what is wrong.
+func TestDoctorOfACluster(t *testing.T) {
+	t.Parallel()
+	redis := testkit.StartRedis(t)
+	broker := startNATS(t)
+	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker.url, "--state", redis.URL, "--cluster-listen=127.0.0.1:0", "--node=one")
+	two := startIn(t, "parley", one.dir, append(slices.Clone(one.flags), "--node=two")...)
+	var findings []doctor.Finding
+	one.until("the cluster is whole", func() bool {
+		var well bool
+		findings, well = one.examined()
+		return well && !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Verdict == doctor.Warn && f.What != "store" })
+	})
+	has(t, findings, "node one", doctor.Good, "devel, up ")
+	has(t, findings, "node two", doctor.Good, "the store answers it in")
+	has(t, findings, "versions", doctor.Good, "devel")
+	has(t, findings, "settings", doctor.Good, "that must be the same are")
+	has(t, findings, "clock", doctor.Good, "within")
+	has(t, findings, "broker", doctor.Good, "each of 2 nodes hears itself and every other one")
+	has(t, findings, "state", doctor.Good, "answers all of 2 nodes")
+
+	two.kill()
+	findings, well := one.examined()
+	has(t, findings, "node two", doctor.Fail, "refused; it last beat ")
+	has(t, findings, "node one", doctor.Good, "answers in")
+	if well {
+		t.Error("a cluster with a node that is gone is well")
+	}
+
+	two.flags = append(two.flags, "--cluster-differences=warn", "--limits-burst=7", "--broker="+startNATS(t).url)
+	two.restart()
+	redis.Kill()
+	one.until("what is wrong is found", func() bool {
+		findings, _ = one.examined()
+		return slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+			return strings.Contains(f.Found, "node two has heard nothing of node one")
+		})
+	})
+	has(t, findings, "settings", doctor.Fail, "limits.burst is 50 on node one and 7 on node two")
+	has(t, findings, "state", doctor.Fail, "does not answer node one")
+	broker.stop()
+	one.until("the broker is missed", func() bool {
+		findings, _ = one.examined()
+		return slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Found == "what node one sends does not come back to it" })
+	})
 }
