@@ -25,7 +25,7 @@ import (
 // known are two nodes that pass on to each other what is about their sessions.
 func known(t *testing.T, flags ...string) (one, two *server) {
 	t.Helper()
-	nodes := startTwo(t, startNATS(t).url, append(flags, "--cluster-listen=127.0.0.1:0")...)
+	nodes := startTwo(t, testkit.StartNATS(t).URL, append(flags, "--cluster-listen=127.0.0.1:0")...)
 	return nodes[0], nodes[1]
 }
 
@@ -236,7 +236,7 @@ func TestANodeThatIsGone(t *testing.T) {
 // A node that is set to something else than one that runs does not start, and says what to do; with `warn` it does. What a killed node has left is no reason.
 func TestNodesMustAgree(t *testing.T) {
 	t.Parallel()
-	broker := startNATS(t).url
+	broker := testkit.StartNATS(t).URL
 	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker, "--cluster-listen=127.0.0.1:0", "--node=one")
 	other := func(flags ...string) *server {
 		return &server{t: t, binary: "parley", dir: one.dir, flags: slices.Concat(one.flags, []string{"--node=two"}, flags), addr: "127.0.0.1:0", log: &tail{}}
@@ -282,7 +282,7 @@ func TestNodesMustAgree(t *testing.T) {
 // A node of the version before runs together with one of this, which takes over its store while it runs: what one of them stores, both push.
 func TestVersionsRunTogether(t *testing.T) {
 	old := buildPrevious(t)
-	flags := slices.Concat(unlimited, []string{"--store", testkit.StartPostgres(t).Database(t), "--broker", startNATS(t).url})
+	flags := slices.Concat(unlimited, []string{"--store", testkit.StartPostgres(t).Database(t), "--broker", testkit.StartNATS(t).URL})
 	before := startIn(t, old, t.TempDir(), flags...)
 	room := before.backend().newRoom("group", "alice", "bob")
 	alice := before.connect("alice", nil)
@@ -327,8 +327,8 @@ func has(t *testing.T, findings []doctor.Finding, what string, verdict doctor.Ve
 func TestDoctorOfACluster(t *testing.T) {
 	t.Parallel()
 	redis := testkit.StartRedis(t)
-	broker := startNATS(t)
-	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker.url, "--state", redis.URL, "--cluster-listen=127.0.0.1:0", "--node=one")
+	broker := testkit.StartNATS(t)
+	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker.URL, "--state", redis.URL, "--cluster-listen=127.0.0.1:0", "--node=one")
 	two := startIn(t, "parley", one.dir, append(slices.Clone(one.flags), "--node=two")...)
 	var findings []doctor.Finding
 	one.until("the cluster is whole", func() bool {
@@ -352,7 +352,7 @@ func TestDoctorOfACluster(t *testing.T) {
 		t.Error("a cluster with a node that is gone is well")
 	}
 
-	two.flags = append(two.flags, "--cluster-differences=warn", "--limits-burst=7", "--broker="+startNATS(t).url)
+	two.flags = append(two.flags, "--cluster-differences=warn", "--limits-burst=7", "--broker="+testkit.StartNATS(t).URL)
 	two.restart()
 	redis.Kill()
 	one.until("what is wrong is found", func() bool {
@@ -363,7 +363,7 @@ func TestDoctorOfACluster(t *testing.T) {
 	})
 	has(t, findings, "settings", doctor.Fail, "limits.burst is 50 on node one and 7 on node two")
 	has(t, findings, "state", doctor.Fail, "does not answer node one")
-	broker.stop()
+	broker.Kill()
 	one.until("the broker is missed", func() bool {
 		findings, _ = one.examined()
 		return slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Found == "what node one sends does not come back to it" })
