@@ -5,14 +5,12 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
-
-	"github.com/parley-im/parley/internal/testkit"
 )
 
 // Two nodes work as one system, with the broker, while it is away, and when it is back.
 func TestTwoNodesAreOneSystem(t *testing.T) {
-	broker := testkit.StartNATS(t)
-	nodes := startTwo(t, broker.URL)
+	broker := startNATS(t)
+	nodes := startTwo(t, broker.url)
 	b := nodes[0].backend()
 	room := b.newRoom("group", "alice", "bob", "carol", "dave")
 	alice, bob := nodes[0].connect("alice", nil), nodes[1].connect("bob", nil)
@@ -71,13 +69,13 @@ func TestTwoNodesAreOneSystem(t *testing.T) {
 	alice.call("typing.start", object{"room": room})
 	bob.expect("typing on the other node", signal("typing", room))
 
-	broker.Kill()
+	broker.stop()
 	round("without the broker", "dave")
 	for i := range 20 {
 		alice.send(room, fmt.Sprint("away", i), "while the broker is away")
 	}
 
-	broker.Start()
+	broker.run()
 	b.user("alice").call("member.add", object{"room": room, "users": []string{"carol"}})
 	round("with the broker again", "carol")
 	head := alice.send(room, "last", "last")

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/parley-im/parley/internal/testkit"
 )
 
 // view is how a user is seen: "alice offline since" where there is a last_seen.
@@ -257,7 +255,7 @@ func TestPresenceOverHTTP(t *testing.T) {
 // Who hides on one node is hidden on the others.
 func TestPresenceHiddenOnAllNodes(t *testing.T) {
 	t.Parallel()
-	nodes := startTwo(t, testkit.StartNATS(t).URL)
+	nodes := startTwo(t, startNATS(t).url)
 	b := nodes[0].backend()
 	room := b.newRoom("group", "alice", "bob", "carol")
 	phone, desk := nodes[0].connect("alice", object{"device": "phone"}), nodes[1].connect("alice", object{"device": "desk"})

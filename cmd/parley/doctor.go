@@ -17,8 +17,7 @@ import (
 // doctorCommand looks whether this machine and a configuration are fit for a server.
 type doctorCommand struct {
 	settings
-	Cluster bool `help:"Look at the nodes that run on the store instead, and at what is between them."`
-	JSON    bool `help:"Print a JSON array." name:"json"`
+	JSON bool `help:"Print a JSON array." name:"json"`
 }
 
 // Run is called by the parser.
@@ -27,11 +26,7 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	examine, failed := doctor.Examine, "a server would not start here, or not be safe: see what failed"
-	if c.Cluster {
-		examine, failed = doctor.ExamineCluster, "the cluster is not whole: see what failed"
-	}
-	findings := examine(ctx, cfg)
+	findings := doctor.Examine(ctx, cfg)
 	if c.JSON {
 		if err := json.MarshalWrite(os.Stdout, findings, jsontext.Multiline(true)); err != nil {
 			return err
@@ -50,7 +45,7 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 		}
 	}
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Verdict == doctor.Fail }) {
-		return errors.New(failed)
+		return errors.New("a server would not start here, or not be safe: see what failed")
 	}
 	return nil
 }

@@ -69,6 +69,10 @@ var layout = []row{
 	},
 	{pkg: "internal/store/database", imports: "internal/store/slots", libs: "json pgx sqlite goose"},
 	{pkg: "internal/store/slots"},
+	{
+		pkg:     "internal/shards",
+		imports: "protocol internal/chat internal/cluster internal/delivery internal/presence internal/auth internal/privacy internal/store internal/store/slots internal/store/words",
+	},
 	{pkg: "internal/store/words", imports: "internal/store/database", libs: "text"},
 
 	// The edges.
@@ -104,13 +108,12 @@ var layout = []row{
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
 	{
 		pkg:     "internal/store/storetest",
-		imports: "protocol internal/chat internal/delivery internal/feed internal/relay internal/presence internal/auth internal/store internal/testkit internal/privacy internal/cluster",
+		imports: "protocol internal/chat internal/delivery internal/feed internal/relay internal/retention internal/presence internal/auth internal/store internal/testkit internal/privacy internal/cluster",
 		libs:    "json go-cmp rapid pgx",
 		tests:   true,
 	},
 	{pkg: "internal/testkit", imports: "*", libs: "json pgx sqlite nats nats-server go-cmp goleak coder-websocket", tests: true},
 	{pkg: "internal/archtest", tests: true},
-	{pkg: "e2e/fleet", imports: "protocol client e2e/history internal/auth internal/testkit", libs: "sys", tests: true},
 	{pkg: "e2e/history", libs: "porcupine", without: sockets, tests: true},
 	{pkg: "e2e", imports: "*", libs: "*", tests: true},
 }

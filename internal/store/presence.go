@@ -135,13 +135,33 @@ func (k *keptPresence) Visible(ctx context.Context, pairs []presence.Pair) (map[
 	return visible, err
 }
 
+// Kept is what is kept of some users.
+func (k *keptPresence) Kept(ctx context.Context, users []string) (map[string]presence.Kept, error) {
+	pairs := make([][2]string, len(users))
+	for i, user := range users {
+		pairs[i] = [2]string{user, user}
+	}
+	kept := make(map[string]presence.Kept, len(users))
+	err := k.read(ctx, ofUsers(users...), func(t database.Tx) error {
+		return t.Query(ctx, selectVisible, []any{database.JSONList(pairs)}, func(scan database.Scan) error {
+			var viewer, user string
+			var one presence.Kept
+			err := scan(&viewer, &user, &one.Status, &one.LastSeen)
+			kept[user] = one
+			return err
+		})
+	})
+	return kept, err
+}
+
 // Invisible implements presence.Store.
 func (k *keptPresence) Invisible(ctx context.Context, users []string) ([]string, error) {
 	q, args := selectInvisible, []any(nil)
+	about := ofUsers(users...)
 	if users != nil {
 		q, args = selectInvisibleOf, []any{database.JSONList(users)}
 	}
 	var found []string
-	err := k.read(ctx, scope{}, func(t database.Tx) error { return t.Query(ctx, q, args, collect(&found, scanString)) })
+	err := k.read(ctx, about, func(t database.Tx) error { return t.Query(ctx, q, args, collect(&found, scanString)) })
 	return found, err
 }

@@ -23,7 +23,7 @@ const (
 
 var (
 	insertNode = database.SQL(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`)
-	upsertNode = database.SQL(`INSERT INTO nodes (id, beat_at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at`)
+	upsertNode = database.SQL(`INSERT INTO nodes (id, beat_at, shards) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, shards = excluded.shards`)
 
 	// lockUsers keeps other nodes from opening or revoking sessions of the same users meanwhile. SQLite's writer is alone.
 	lockUsers = database.Text{database.Postgres: database.SQL(`SELECT u.id FROM users u WHERE u.id IN {list $1} ORDER BY u.id FOR NO KEY UPDATE`)[database.Postgres]}
@@ -39,7 +39,7 @@ var (
 		ORDER BY s.created_at DESC, s.id DESC`)
 	allSessions   = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
 	sessionsAt    = database.SQL(`SELECT s.id FROM sessions s WHERE s.node = $1`)
-	knownSessions = database.SQL(`SELECT id FROM sessions WHERE id IN {list $1}`)
+	knownSessions = database.SQL(`SELECT id FROM sessions WHERE id IN {list $1} {users user_id}`)
 	upsertSession = database.SQL(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (user_id, device) DO UPDATE SET id = excluded.id, client = excluded.client, node = excluded.node, created_at = excluded.created_at,
 			issued_at = excluded.issued_at`)
@@ -316,11 +316,14 @@ func (a *accounts) Revocations(ctx context.Context) ([]auth.Revocation, error) {
 }
 
 // Beat implements auth.Sessions. It also removes, a part at a time, tickets that have expired and what nodes left behind that have been silent for an hour.
-func (a *accounts) Beat(ctx context.Context, node string) error {
+func (a *accounts) Beat(ctx context.Context, node string) error { return a.BeatSharded(ctx, node, 0) }
+
+// BeatSharded is Beat for a node that routes by a map of shards, of this version from 1 on.
+func (a *accounts) BeatSharded(ctx context.Context, node string, version int64) error {
 	now := a.now()
 	return a.write(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
-		b.Exec(upsertNode, node, protocol.At(now))
+		b.Exec(upsertNode, node, protocol.At(now), version)
 		b.Exec(sweepSessions, protocol.At(now.Add(-keptFor)), maxSwept)
 		b.Exec(sweepNodes, protocol.At(now.Add(-keptFor)))
 		b.Exec(sweepTickets, protocol.At(now), maxTicketsSwept)

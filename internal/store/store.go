@@ -58,6 +58,7 @@ type Store struct {
 	*keptPresence
 	*checkpoints
 	estate
+	placed
 	log       *slog.Logger
 	epoch     string
 	committer *committer
@@ -81,7 +82,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
-	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), checkpoints: newCheckpoints(d), pruner: pruner{d}, estate: estate{d}, log: o.Log}
+	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), checkpoints: newCheckpoints(d), pruner: pruner{d}, estate: estate{d}, placed: placed{d}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.Close())

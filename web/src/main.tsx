@@ -1,7 +1,6 @@
 import "./design/index.css";
 import "./text/text.css";
 import "./conversation/conversation.css";
-import "./live/live.css";
 import "./app/app.css";
 
 import { createRoot } from "react-dom/client";

@@ -59,12 +59,15 @@ func (s *Set) Put(slot int, in bool) {
 	}
 }
 
-// Join adds the slots of another set.
-func (s *Set) Join(other *Set) {
+// Drop takes out the slots of another set.
+func (s *Set) Drop(other *Set) {
 	for i := range s {
-		s[i] |= other[i]
+		s[i] &^= other[i]
 	}
 }
+
+// Empty reports that no slot is in the set.
+func (s *Set) Empty() bool { return *s == Set{} }
 
 // Each is the slots in the set, in their order.
 func (s *Set) Each() iter.Seq[int] {

@@ -229,7 +229,7 @@ func testKeys(f *fixture) {
 
 	// A command works beside a server, on its store.
 	at := f.changed("").Position
-	command, err := store.Open(f.Context(), store.Options{URL: f.url, Now: f.clock.now, Log: silent(), Shared: true})
+	command, err := f.at.Open(f.Context(), store.Options{Now: f.clock.now, Log: silent(), Shared: true})
 	f.must(err)
 	f.must(command.AddKey(f.Context(), "c", [32]byte{4}))
 	f.must(command.Close())

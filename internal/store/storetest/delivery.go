@@ -225,7 +225,7 @@ func testChangedLateCommit(f *fixture) {
 // changeHead marks the head of a room as changed, in a transaction of PostgreSQL that lasts until commit is called.
 func (f *fixture) changeHead(room string) (commit func()) {
 	f.Helper()
-	c, err := pgx.Connect(f.Context(), f.url)
+	c, err := pgx.Connect(f.Context(), f.database(room))
 	f.must(err)
 	t, err := c.Begin(f.Context())
 	f.must(err)

@@ -17,7 +17,7 @@ var roomy = feed.Limit{Lines: 100, Each: 1000, Bytes: 1 << 30}
 // jobs are all that wait.
 func (f *fixture) jobs() []feed.Job {
 	f.Helper()
-	jobs, err := f.store.Feed().Take(f.Context(), everything, feed.Line{}, roomy)
+	jobs, err := alone(f).Feed().Take(f.Context(), everything, feed.Line{}, roomy)
 	f.must(err)
 	return jobs
 }
@@ -38,14 +38,14 @@ func testJobs(f *fixture) {
 	before := f.room(protocol.Group, "ann")
 	f.send(before, "ann", "before")
 	f.apply(f.store)
-	since, err := f.store.Feed().Since(f.Context())
+	since, err := alone(f).Feed().Since(f.Context())
 	f.must(err)
 	f.equal("since", since, protocol.Time(0))
 
 	f.clock.advance(time.Minute)
 	for range 2 {
-		f.must(f.store.Feed().Begin(f.Context()))
-		since, err = f.store.Feed().Since(f.Context())
+		f.must(alone(f).Feed().Begin(f.Context()))
+		since, err = alone(f).Feed().Since(f.Context())
 		f.must(err)
 		f.equal("since", since, protocol.At(f.clock.now()))
 		f.equal("nothing from before", len(f.jobs()), 0)
@@ -65,19 +65,19 @@ func testJobs(f *fixture) {
 			f.equal("frame", string(e.Data), string(protocol.AppendEvent(nil, &events[0].Event)))
 		}
 	}
-	backlog, err := f.store.Feed().Backlog(f.Context())
+	backlog, err := alone(f).Feed().Backlog(f.Context())
 	f.must(err)
 	f.equal("backlog", backlog, feed.Backlog{Jobs: 3})
 	f.clock.advance(time.Minute)
-	backlog, err = f.store.Feed().Backlog(f.Context())
+	backlog, err = alone(f).Feed().Backlog(f.Context())
 	f.must(err)
 	f.equal("backlog, a minute later", backlog, feed.Backlog{Jobs: 3, Oldest: time.Minute})
 
 	f.restart()
 	jobs := f.jobs()
 	f.equal("after a restart", len(jobs), 3)
-	f.must(f.store.Feed().Done(f.Context(), jobs[1:2]))
-	f.must(f.store.Feed().Done(f.Context(), jobs[1:2]))
+	f.must(alone(f).Feed().Done(f.Context(), jobs[1:2]))
+	f.must(alone(f).Feed().Done(f.Context(), jobs[1:2]))
 	f.equal("one is done", named(f.jobs(), before, room), named(append(jobs[:1:1], jobs[2]), before, room))
 
 	// The search index is built anew: what was handed is not handed again.
@@ -85,7 +85,7 @@ func testJobs(f *fixture) {
 	f.apply(f.store)
 	f.equal("after a rebuild", len(f.jobs()), 2)
 
-	f.must(f.store.Feed().End(f.Context()))
+	f.must(alone(f).Feed().End(f.Context()))
 	f.send(room, "ann", "after the end")
 	f.apply(f.store)
 	f.equal("after the end", len(f.jobs()), 0)
@@ -93,7 +93,7 @@ func testJobs(f *fixture) {
 
 // testJobsCommitted: an event is applied and has its job, or neither.
 func testJobsCommitted(f *fixture) {
-	f.must(f.store.Feed().Begin(f.Context()))
+	f.must(alone(f).Feed().Begin(f.Context()))
 	one, two := f.room(protocol.Group, "ann"), f.room(protocol.Group, "ann")
 	spans := whole(f.behind(f.store))
 	f.apply(f.store)
@@ -108,7 +108,7 @@ func testJobsCommitted(f *fixture) {
 
 // testJobsStand: what is read is what is in the log now.
 func testJobsStand(f *fixture) {
-	f.must(f.store.Feed().Begin(f.Context()))
+	f.must(alone(f).Feed().Begin(f.Context()))
 	room := f.room(protocol.Group, "ann")
 	sent := f.send(room, "ann", "a secret")
 	f.edit(room, "ann", sent.Seq, "an edited secret")
@@ -141,7 +141,7 @@ func testJobsStand(f *fixture) {
 
 // testJobLines: rooms are gone through by pages, each with its first jobs, of the share alone.
 func testJobLines(f *fixture) {
-	f.must(f.store.Feed().Begin(f.Context()))
+	f.must(alone(f).Feed().Begin(f.Context()))
 	var rooms []string
 	for i := range 7 {
 		room := f.room(protocol.Group, "ann")
@@ -151,13 +151,13 @@ func testJobLines(f *fixture) {
 		rooms = append(rooms, room)
 	}
 	f.apply(f.store)
-	n, err := f.store.Feed().Replay(f.Context(), rooms[0], 0, "q")
+	n, err := alone(f).Feed().Replay(f.Context(), rooms[0], 0, "q")
 	f.must(err)
 	f.equal("replayed", n, 5)
 
 	var lines []string
 	for after := (feed.Line{}); ; {
-		jobs, err := f.store.Feed().Take(f.Context(), everything, after, feed.Limit{Lines: 3, Each: 2, Bytes: 1 << 30})
+		jobs, err := alone(f).Feed().Take(f.Context(), everything, after, feed.Limit{Lines: 3, Each: 2, Bytes: 1 << 30})
 		f.must(err)
 		if len(jobs) == 0 {
 			break
@@ -180,7 +180,7 @@ func testJobLines(f *fixture) {
 	f.equal("lines", lines, append(want, "feed/again/q "+rooms[0]))
 
 	for _, slot := range everything {
-		jobs, err := f.store.Feed().Take(f.Context(), feed.Share{slot}, feed.Line{}, roomy)
+		jobs, err := alone(f).Feed().Take(f.Context(), feed.Share{slot}, feed.Line{}, roomy)
 		f.must(err)
 		for _, j := range jobs {
 			if j.Room[2:3] != slot {
@@ -188,18 +188,18 @@ func testJobLines(f *fixture) {
 			}
 		}
 	}
-	jobs, err := f.store.Feed().Take(f.Context(), everything, feed.Line{}, feed.Limit{Lines: 3, Each: 100, Bytes: 4000})
+	jobs, err := alone(f).Feed().Take(f.Context(), everything, feed.Line{}, feed.Limit{Lines: 3, Each: 100, Bytes: 4000})
 	f.must(err)
 	if len(jobs) < 2 || len(jobs) > 4 {
 		f.Errorf("%d jobs of 1,200 bytes are taken for 4,000", len(jobs))
 	}
-	jobs, err = f.store.Feed().Take(f.Context(), everything, feed.Line{}, feed.Limit{Lines: 3, Each: 100, Bytes: 1})
+	jobs, err = alone(f).Feed().Take(f.Context(), everything, feed.Line{}, feed.Limit{Lines: 3, Each: 100, Bytes: 1})
 	f.must(err)
 	f.equal("one at least", len(jobs), 1)
 }
 
 func testReplay(f *fixture) {
-	f.must(f.store.Feed().Begin(f.Context()))
+	f.must(alone(f).Feed().Begin(f.Context()))
 	one, two := f.room(protocol.Group, "ann"), f.room(protocol.Group, "ann")
 	f.send(one, "ann", "old")
 	f.clock.advance(time.Hour)
@@ -207,14 +207,14 @@ func testReplay(f *fixture) {
 	f.send(one, "ann", "young")
 	f.apply(f.store)
 	f.send(two, "ann", "not applied: its turn comes")
-	f.must(f.store.Feed().Done(f.Context(), f.jobs()))
+	f.must(alone(f).Feed().Done(f.Context(), f.jobs()))
 	replay := func(room string, since protocol.Time, queue string, want ...string) {
 		f.Helper()
-		events, err := f.store.Feed().Replay(f.Context(), room, since, queue)
+		events, err := alone(f).Feed().Replay(f.Context(), room, since, queue)
 		f.must(err)
 		f.equal("events", events, len(want))
 		f.equal("jobs", sorted(named(f.jobs(), one, two)), want)
-		f.must(f.store.Feed().Done(f.Context(), f.jobs()))
+		f.must(alone(f).Feed().Done(f.Context(), f.jobs()))
 	}
 	replay(one, 0, "", "feed/again 0/1", "feed/again 0/2", "feed/again 0/3")
 	replay("", since, "q", "feed/again/q 0/3")
@@ -224,38 +224,38 @@ func testReplay(f *fixture) {
 		f.send(two, "ann", "many")
 	}
 	f.apply(f.store)
-	f.must(f.store.Feed().Done(f.Context(), f.jobs()))
-	events, err := f.store.Feed().Replay(f.Context(), two, since, "")
+	f.must(alone(f).Feed().Done(f.Context(), f.jobs()))
+	events, err := alone(f).Feed().Replay(f.Context(), two, since, "")
 	f.must(err)
 	f.equal("more than one transaction", events, 1101)
 }
 
 func testDeadLetters(f *fixture) {
-	f.must(f.store.Feed().Begin(f.Context()))
+	f.must(alone(f).Feed().Begin(f.Context()))
 	room := f.room(protocol.Group, "ann")
 	f.send(room, "ann", "x")
 	f.send(room, "ann", "y")
 	f.apply(f.store)
 	jobs := f.jobs()
-	f.must(f.store.Feed().Bury(f.Context(), jobs[1:2], "too large"+strings.Repeat("é", 1000)))
-	f.must(f.store.Feed().Bury(f.Context(), jobs[1:2], "again"))
+	f.must(alone(f).Feed().Bury(f.Context(), jobs[1:2], "too large"+strings.Repeat("é", 1000)))
+	f.must(alone(f).Feed().Bury(f.Context(), jobs[1:2], "again"))
 	f.equal("jobs", named(f.jobs(), room), []string{"feed 0/1", "feed 0/3"})
-	dead, err := f.store.Feed().Dead(f.Context(), 10)
+	dead, err := alone(f).Feed().Dead(f.Context(), 10)
 	f.must(err)
 	f.equal("dead", len(dead), 1)
 	f.equal("reason", dead[0].Reason[:9], "too large")
 	dead[0].Reason = ""
 	f.equal("dead", dead[0], store.DeadLetter{Sink: "feed", Room: room, Seq: 2, At: protocol.At(f.clock.now())})
-	backlog, err := f.store.Feed().Backlog(f.Context())
+	backlog, err := alone(f).Feed().Backlog(f.Context())
 	f.must(err)
 	f.equal("backlog", backlog, feed.Backlog{Jobs: 2, Dead: 1})
 
-	n, err := f.store.Feed().Settle(f.Context(), true)
+	n, err := alone(f).Feed().Settle(f.Context(), true)
 	f.must(err)
 	f.equal("retried", n, 1)
 	f.equal("jobs", named(f.jobs(), room), []string{"feed 0/1", "feed 0/3", "feed/again 0/2"})
-	f.must(f.store.Feed().Bury(f.Context(), f.jobs(), "no"))
-	n, err = f.store.Feed().Settle(f.Context(), false)
+	f.must(alone(f).Feed().Bury(f.Context(), f.jobs(), "no"))
+	n, err = alone(f).Feed().Settle(f.Context(), false)
 	f.must(err)
 	f.equal("forgotten", n, 3)
 	f.equal("jobs", len(f.jobs()), 0)
@@ -264,7 +264,7 @@ func testDeadLetters(f *fixture) {
 // testFeedLease: two feeders share the rooms, and one that goes gives its own to the other. The relay's leases are others.
 func testFeedLease(f *fixture) {
 	shares := func(node string, ttl time.Duration) int {
-		share, err := f.store.Feed().Lease(f.Context(), node, ttl)
+		share, err := alone(f).Feed().Lease(f.Context(), node, ttl)
 		f.must(err)
 		return len(share)
 	}

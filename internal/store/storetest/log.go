@@ -122,7 +122,7 @@ func testManyWriters(f *fixture) {
 
 func testTwoNodes(f *fixture) {
 	if !f.postgres() {
-		_, err := store.Open(f.Context(), store.Options{URL: f.url, Log: silent()})
+		_, err := f.at.Open(f.Context(), store.Options{Log: silent()})
 		if err == nil || !strings.Contains(err.Error(), "in use") {
 			f.Fatalf("a second server on one file: %v", err)
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/relay"
-	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -16,7 +15,7 @@ import (
 var everything = strings.Split("0123456789abcdefghjkmnpqrstvwxyz", "")
 
 // behind are the first rooms that are.
-func (f *fixture) behind(s *store.Store) []relay.Backlog {
+func (f *fixture) behind(s Store) []relay.Backlog {
 	f.Helper()
 	rooms, err := s.Behind(f.Context(), everything, "", 100)
 	f.must(err)
@@ -150,7 +149,7 @@ func testTwoRelays(f *fixture) {
 	for range 4 {
 		rooms = append(rooms, f.room(protocol.Group, "ann"))
 	}
-	nodes := []*store.Store{f.store, f.store}
+	nodes := []Store{f.store, f.store}
 	if f.postgres() {
 		other := f.node()
 		defer func() { f.must(other.Close()) }()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
-	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -29,7 +28,7 @@ func keepFor(f *fixture, room, by string, days int64) protocol.Seq {
 }
 
 // sweep does what is due, after the relay, and returns how many events went.
-func sweep(f *fixture, s *store.Store) (events int) {
+func sweep(f *fixture, s Store) (events int) {
 	f.Helper()
 	f.apply(s)
 	rooms, _, err := s.Claim(f.Context(), 1000)
@@ -44,7 +43,7 @@ func sweep(f *fixture, s *store.Store) (events int) {
 	return events
 }
 
-func prune(f *fixture, s *store.Store, room string) (events int) {
+func prune(f *fixture, s Store, room string) (events int) {
 	f.Helper()
 	for more := true; more; {
 		batch, err := s.Prune(context.WithoutCancel(f.Context()), room)
@@ -72,9 +71,9 @@ func firstOf(f *fixture, room string) (first protocol.Seq) {
 // rowsOf counts the rows of a room in a table, with the drivers that the store has registered.
 func rowsOf(f *fixture, table, room string) (n int) {
 	f.Helper()
-	driver, url, _ := strings.Cut(f.url, ":")
+	driver, url, _ := strings.Cut(f.at.URL, ":")
 	if f.postgres() {
-		driver, url = "pgx", f.url
+		driver, url = "pgx", f.database(room)
 	}
 	db, err := sql.Open(driver, url)
 	f.must(err)
@@ -393,7 +392,7 @@ func testTombstones(f *fixture) {
 // Two nodes prune while others write, edit, react, and apply what they wrote: the log stays whole, and nothing remains of what went.
 func testRetentionWriters(f *fixture) {
 	room := keeping(f, 1, "ann")
-	nodes := []*store.Store{f.store, f.store}
+	nodes := []Store{f.store, f.store}
 	if f.postgres() {
 		other := f.node()
 		defer func() { f.must(other.Close()) }()

@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/parley-im/parley/internal/chat"
-	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -356,7 +355,7 @@ func testSearchDeadline(f *fixture) {
 }
 
 // apply has everything applied that a store's logs hold.
-func (f *fixture) apply(s *store.Store) {
+func (f *fixture) apply(s Store) {
 	f.Helper()
 	for behind := f.behind(s); len(behind) > 0; behind = f.behind(s) {
 		_, err := s.Apply(f.Context(), whole(behind))

@@ -16,15 +16,92 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/chat"
+	"github.com/parley-im/parley/internal/cluster"
+	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/presence"
+	"github.com/parley-im/parley/internal/privacy"
+	"github.com/parley-im/parley/internal/relay"
+	"github.com/parley-im/parley/internal/retention"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
-// Run runs the suite. database makes an empty database that lasts as long as the test and returns its URL.
+// Store is what is tested: one store, or several that are used as one.
+type Store interface {
+	rooms
+	people
+	upkeep
+	life
+}
+
+// The ports, by whom they are about.
+type (
+	life interface {
+		Close() error
+		Epoch() string
+		NewEpoch(ctx context.Context) error
+	}
+	rooms interface {
+		chat.Log
+		chat.Snapshots
+		chat.Inbox
+		chat.Search
+		chat.Desk
+		chat.Names
+		delivery.Source
+		Whereabouts(ctx context.Context, room string, seq protocol.Seq, limit int) (*store.Whereabouts, error)
+	}
+	people interface {
+		chat.Users
+		auth.Sessions
+		auth.Keys
+		auth.Tickets
+		presence.Store
+		privacy.Estate
+		nodes
+	}
+	nodes interface {
+		cluster.Registry
+		SaveCheckpoint(ctx context.Context, session string, number uint64, positions []byte) error
+		Checkpoint(ctx context.Context, session string, number uint64) ([]byte, error)
+		KeepCheckpoints(ctx context.Context, node string) error
+	}
+	upkeep interface {
+		relay.Source
+		retention.Source
+		RebuildSearch(ctx context.Context) error
+		Unapplied(ctx context.Context, before time.Time) (rooms, events int, err error)
+	}
+)
+
+// Deployment is where a Store under test is.
+type Deployment struct {
+	Open     func(ctx context.Context, o store.Options) (Store, error) // as one more node, or as a command beside it
+	URL      string                                                    // of the database, or of one of them
+	Database func(room string) (url string)                            // the database that holds a room; nil where there is one
+}
+
+// Run runs the suite on one store. database makes an empty database that lasts as long as the test and returns its URL.
 func Run(t *testing.T, database func(t testing.TB) string) {
-	for _, tt := range slices.Concat(calls(), duties()) {
-		t.Run(tt.name, func(t *testing.T) { tt.run(newFixture(t, database(t))) })
+	run(t, slices.Concat(calls(), duties(), transactions()), func(t testing.TB) Deployment {
+		url := database(t)
+		return Deployment{URL: url, Open: func(ctx context.Context, o store.Options) (Store, error) {
+			o.URL = url
+			return store.Open(ctx, o)
+		}}
+	})
+}
+
+// RunOn runs what of the suite is not about one database. deploy makes an empty deployment that lasts as long as the test.
+func RunOn(t *testing.T, deploy func(t testing.TB) Deployment) {
+	run(t, slices.Concat(calls(), duties()), deploy)
+}
+
+func run(t *testing.T, tests []test, deploy func(t testing.TB) Deployment) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { tt.run(newFixture(t, deploy(t))) })
 	}
 }
 
@@ -91,7 +168,6 @@ func duties() []test {
 		{"delivery/what changed", testChanged},
 		{"delivery/what changed misses no writer", testChangedMissesNothing},
 		{"delivery/what changed misses no late commit", testChangedLateCommit},
-		{"delivery/what changed in many answers", testChangedSweep},
 
 		{"auth/sessions replace each other", testSessionsReplace},
 		{"auth/sessions are counted while their node lives", testSessionsLive},
@@ -108,20 +184,10 @@ func duties() []test {
 		{"privacy/an erased profile", testBlank},
 		{"privacy/the list of erasures", testErasures},
 
-		{"relay/an event is applied once", testApply},
 		{"relay/rooms that are behind", testBehind},
-		{"relay/very large events", testApplyLarge},
 		{"relay/two at once", testTwoRelays},
 		{"relay/nodes share the rooms", testLease},
 		{"relay/the index is built anew", testRebuild},
-
-		{"feed/every event has a job", testJobs},
-		{"feed/applied and handed together", testJobsCommitted},
-		{"feed/events as they stand", testJobsStand},
-		{"feed/rooms by pages", testJobLines},
-		{"feed/again", testReplay},
-		{"feed/dead letters", testDeadLetters},
-		{"feed/nodes share the rooms", testFeedLease},
 
 		{"retention/old events go with all that was made of them", testRetention},
 		{"retention/settings", testRetentionSettings},
@@ -134,6 +200,23 @@ func duties() []test {
 		{"retention/a deleted room is emptied", testRetentionDeleted},
 		{"retention/tombstones", testTombstones},
 		{"retention/while others write", testRetentionWriters},
+	}
+}
+
+// transactions are the tests of what is so within one database: how many rows one answer has, and that a transaction is whole.
+func transactions() []test {
+	return []test{
+		{"delivery/what changed in many answers", testChangedSweep},
+		{"relay/an event is applied once", testApply},
+		{"relay/very large events", testApplyLarge},
+
+		{"feed/every event has a job", testJobs},
+		{"feed/applied and handed together", testJobsCommitted},
+		{"feed/events as they stand", testJobsStand},
+		{"feed/rooms by pages", testJobLines},
+		{"feed/again", testReplay},
+		{"feed/dead letters", testDeadLetters},
+		{"feed/nodes share the rooms", testFeedLease},
 	}
 }
 
@@ -151,16 +234,16 @@ type tb interface {
 type fixture struct {
 	tb
 	t         *testing.T
-	url       string
+	at        Deployment
 	clock     *clock
 	committed chat.Committed // set before the store is opened
-	store     *store.Store
+	store     Store
 	core      *chat.Service
 	calls     *atomic.Int64
 }
 
-func newFixture(t *testing.T, url string) *fixture {
-	f := &fixture{tb: t, t: t, url: url, clock: newClock(), calls: new(atomic.Int64)}
+func newFixture(t *testing.T, at Deployment) *fixture {
+	f := &fixture{tb: t, t: t, at: at, clock: newClock(), calls: new(atomic.Int64)}
 	f.open()
 	t.Cleanup(f.close)
 	return f
@@ -180,9 +263,9 @@ func (f *fixture) open() {
 }
 
 // node opens the database once more.
-func (f *fixture) node() *store.Store {
+func (f *fixture) node() Store {
 	f.Helper()
-	s, err := store.Open(f.Context(), store.Options{URL: f.url, Now: f.clock.now, Log: silent(), Committed: f.committed})
+	s, err := f.at.Open(f.Context(), store.Options{Now: f.clock.now, Log: silent(), Committed: f.committed})
 	f.must(err)
 	return s
 }
@@ -200,9 +283,20 @@ func (f *fixture) restart() {
 	f.open()
 }
 
-func (f *fixture) postgres() bool { return strings.HasPrefix(f.url, "postgres") }
+func (f *fixture) postgres() bool { return strings.HasPrefix(f.at.URL, "postgres") }
 
-func coreOf(s *store.Store, c *clock) *chat.Service {
+// alone is the one store that is tested.
+func alone(f *fixture) *store.Store { return f.store.(*store.Store) }
+
+// database is the URL of the database that holds a room.
+func (f *fixture) database(room string) string {
+	if f.at.Database == nil {
+		return f.at.URL
+	}
+	return f.at.Database(room)
+}
+
+func coreOf(s Store, c *clock) *chat.Service {
 	return chat.NewService(chat.Ports{Log: s, Snapshots: s, Inbox: s, Search: s, Desk: s, Users: s, Names: s},
 		chat.Options{Epoch: s.Epoch, Key: make([]byte, 32), Now: c.now, Logger: silent()})
 }

@@ -18,8 +18,7 @@ CREATE TABLE ownership (
 -- Of the first shard alone, the home: all shards, and the map.
 CREATE TABLE shards (
 	number BIGINT PRIMARY KEY,
-	name   TEXT COLLATE "C" NOT NULL UNIQUE,
-	part   TEXT COLLATE "C" NOT NULL -- of the epoch, as it was seen last
+	name   TEXT COLLATE "C" NOT NULL UNIQUE
 );
 CREATE TABLE slot_map (
 	slot    BIGINT PRIMARY KEY,
