@@ -44,6 +44,10 @@ fmt: ## format all Go code
 bench: build ## measure a fresh server in about a minute
 	@scripts/bench.sh
 
+.PHONY: soak
+soak: ## break the parts of a cluster under load for half an hour, with every broker
+	@scripts/faults.sh
+
 .PHONY: clean
 clean: ## remove what was built (data in DATA stays)
 	@rm -rf bin web/built/app

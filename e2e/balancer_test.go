@@ -56,11 +56,11 @@ type balancing struct {
 
 var (
 	behindHAProxy = balancing{"HAProxy", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
-		return testkit.StartHAProxy(t, "../deploy/haproxy/haproxy.cfg", nodes)
+		return testkit.StartHAProxy(t, "../deploy/haproxy/haproxy.cfg", nodes[:]...)
 	}, "--proxies-protocol", nil}
 	// HAProxy that does not know where sessions are, before nodes that do.
 	behindPlainHAProxy = balancing{"HAProxy without stickiness", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
-		return testkit.StartHAProxy(t, "../deploy/haproxy/nodes.cfg", nodes)
+		return testkit.StartHAProxy(t, "../deploy/haproxy/nodes.cfg", nodes[:]...)
 	}, "--proxies-protocol", []string{"--cluster-listen=127.0.0.1:0"}}
 	behindNginx = balancing{"nginx", func(t *testing.T, nodes [2]testkit.Node) *testkit.Balancer {
 		return testkit.StartNginx(t, "../deploy/nginx/nginx.conf", nodes)
@@ -77,7 +77,7 @@ func eachBalancer(t *testing.T, test func(b *balanced)) {
 // balance starts two nodes and a balancer before them, and returns when it passes on calls.
 func balance(t *testing.T, kind balancing) *balanced {
 	t.Helper()
-	b := &balanced{t: t, nodes: startTwo(t, startNATS(t).url, slices.Concat(kind.more, []string{
+	b := &balanced{t: t, nodes: startTwo(t, testkit.StartNATS(t).URL, slices.Concat(kind.more, []string{
 		kind.flag, "--proxies-trusted=127.0.0.1", "--heartbeat=1s", "--drain=4s", "--log-level=debug",
 	})...)}
 	b.alice = b.nodes[0].token("alice")

@@ -5,12 +5,14 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"github.com/parley-im/parley/internal/testkit"
 )
 
 // Two nodes work as one system, with the broker, while it is away, and when it is back.
 func TestTwoNodesAreOneSystem(t *testing.T) {
-	broker := startNATS(t)
-	nodes := startTwo(t, broker.url)
+	broker := testkit.StartNATS(t)
+	nodes := startTwo(t, broker.URL)
 	b := nodes[0].backend()
 	room := b.newRoom("group", "alice", "bob", "carol", "dave")
 	alice, bob := nodes[0].connect("alice", nil), nodes[1].connect("bob", nil)
@@ -69,13 +71,13 @@ func TestTwoNodesAreOneSystem(t *testing.T) {
 	alice.call("typing.start", object{"room": room})
 	bob.expect("typing on the other node", signal("typing", room))
 
-	broker.stop()
+	broker.Kill()
 	round("without the broker", "dave")
 	for i := range 20 {
 		alice.send(room, fmt.Sprint("away", i), "while the broker is away")
 	}
 
-	broker.run()
+	broker.Start()
 	b.user("alice").call("member.add", object{"room": room, "users": []string{"carol"}})
 	round("with the broker again", "carol")
 	head := alice.send(room, "last", "last")

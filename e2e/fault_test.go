@@ -71,7 +71,7 @@ func TestCrashAtEveryPoint(t *testing.T) {
 	t.Run("two nodes, PostgreSQL and NATS", func(t *testing.T) {
 		url, dir := testkit.StartPostgres(t).Database(t), t.TempDir()
 		aged := agedRooms(t, store.Options{URL: url})
-		flags := append([]string{"--store", url, "--broker", startNATS(t).url}, unlimited...)
+		flags := append([]string{"--store", url, "--broker", testkit.StartNATS(t).URL}, unlimited...)
 		nodes := []*server{
 			startIn(t, "parley-faults", dir, append(flags, "--node=faulty")...), // by a name: the relay's lease of one that died is its own when it comes back
 			startIn(t, "parley", dir, append(flags, "--node=sound")...),

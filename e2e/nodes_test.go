@@ -3,22 +3,29 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/parley-im/parley/internal/doctor"
+	"github.com/parley-im/parley/internal/testkit"
 )
 
 // known are two nodes that pass on to each other what is about their sessions.
 func known(t *testing.T, flags ...string) (one, two *server) {
 	t.Helper()
-	nodes := startTwo(t, startNATS(t).url, append(flags, "--cluster-listen=127.0.0.1:0")...)
+	nodes := startTwo(t, testkit.StartNATS(t).URL, append(flags, "--cluster-listen=127.0.0.1:0")...)
 	return nodes[0], nodes[1]
 }
 
@@ -224,4 +231,141 @@ func TestANodeThatIsGone(t *testing.T) {
 	if code != "not_found" {
 		t.Errorf("what is about a session of a node that is gone is answered %s", code)
 	}
+}
+
+// A node that is set to something else than one that runs does not start, and says what to do; with `warn` it does. What a killed node has left is no reason.
+func TestNodesMustAgree(t *testing.T) {
+	t.Parallel()
+	broker := testkit.StartNATS(t).URL
+	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker, "--cluster-listen=127.0.0.1:0", "--node=one")
+	other := func(flags ...string) *server {
+		return &server{t: t, binary: "parley", dir: one.dir, flags: slices.Concat(one.flags, []string{"--node=two"}, flags), addr: "127.0.0.1:0", log: &tail{}}
+	}
+	for _, wrong := range []struct {
+		flags []string
+		says  []string
+	}{
+		{[]string{"--limits-burst=51", "--heartbeat=20s"}, []string{"limits.burst is 51 here and 50 on node one (127.0.0.1:", "heartbeat is 20s here and 25s", "cluster.differences: warn"}},
+		{[]string{"--data", t.TempDir()}, []string{"secret is another one than on node one", "give both the same secret_file"}},
+		{[]string{"--broker="}, []string{"broker is empty here and nats://"}},
+	} {
+		s := other(wrong.flags...)
+		err := s.run()
+		if err == nil {
+			s.kill()
+			t.Errorf("a node with %v has started", wrong.flags)
+			continue
+		}
+		for _, want := range wrong.says {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("a node with %v: %v\nwhich does not say %q", wrong.flags, err, want)
+			}
+		}
+	}
+	for _, right := range [][]string{{"--limits-burst=51", "--cluster-differences=warn"}, {"--limits-connections=100", "--drain=1s"}} {
+		s := other(right...)
+		if err := s.run(); err != nil {
+			t.Fatalf("a node with %v: %v", right, err)
+		}
+		s.kill()
+	}
+	s := other()
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	one.kill()
+	s.kill()
+	one.flags = append(one.flags, "--limits-burst=51") // both were killed a moment ago, and count as live
+	one.restart()
+}
+
+// A node of the version before runs together with one of this, which takes over its store while it runs: what one of them stores, both push.
+func TestVersionsRunTogether(t *testing.T) {
+	old := buildPrevious(t)
+	flags := slices.Concat(unlimited, []string{"--store", testkit.StartPostgres(t).Database(t), "--broker", testkit.StartNATS(t).URL})
+	before := startIn(t, old, t.TempDir(), flags...)
+	room := before.backend().newRoom("group", "alice", "bob")
+	alice := before.connect("alice", nil)
+	now := startIn(t, "parley", before.dir, append(flags, "--cluster-listen=127.0.0.1:0")...)
+	bob := now.connect("bob", nil)
+	for i := range 20 {
+		seq := []*client{alice, bob}[i%2].send(room, fmt.Sprint("said ", i), "hello")
+		alice.expect("what was said", event(room, seq))
+		bob.expect("what was said", event(room, seq))
+	}
+	before.stop()
+	before.binary = "parley"
+	before.restart()
+	alice = before.connect("alice", nil)
+	seq := bob.send(room, "upgraded", "hello")
+	alice.expect("what was said after the upgrade", event(room, seq))
+}
+
+// examined is what the doctor finds in the cluster of a server, and whether it is well.
+func (s *server) examined() (findings []doctor.Finding, well bool) {
+	s.t.Helper()
+	cmd := exec.Command(filepath.Join(binaries, "parley"), "doctor", "--cluster", "--json", "--data", s.dir, "--store", s.flags[slices.Index(s.flags, "--store")+1])
+	cmd.Env = environment()
+	out, err := cmd.Output()
+	if json.Unmarshal(out, &findings) != nil {
+		s.t.Fatalf("the doctor says %q, %v", out, err)
+	}
+	return findings, err == nil
+}
+
+// has fails the test unless the doctor has found something so.
+func has(t *testing.T, findings []doctor.Finding, what string, verdict doctor.Verdict, words string) {
+	t.Helper()
+	if !slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+		return f.What == what && f.Verdict == verdict && strings.Contains(f.Found, words)
+	}) {
+		t.Errorf("not found: %s %s %q, in\n%+v", verdict, what, words, findings)
+	}
+}
+
+// The doctor says of a cluster what each of its nodes sees of the others, and what is wrong.
+func TestDoctorOfACluster(t *testing.T) {
+	t.Parallel()
+	redis := testkit.StartRedis(t)
+	broker := testkit.StartNATS(t)
+	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker.URL, "--state", redis.URL, "--cluster-listen=127.0.0.1:0", "--node=one")
+	two := startIn(t, "parley", one.dir, append(slices.Clone(one.flags), "--node=two")...)
+	var findings []doctor.Finding
+	one.until("the cluster is whole", func() bool {
+		var well bool
+		findings, well = one.examined()
+		return well && !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Verdict == doctor.Warn && f.What != "store" })
+	})
+	has(t, findings, "node one", doctor.Good, "devel, up ")
+	has(t, findings, "node two", doctor.Good, "the store answers it in")
+	has(t, findings, "versions", doctor.Good, "devel")
+	has(t, findings, "settings", doctor.Good, "that must be the same are")
+	has(t, findings, "clock", doctor.Good, "within")
+	has(t, findings, "broker", doctor.Good, "each of 2 nodes hears itself and every other one")
+	has(t, findings, "state", doctor.Good, "answers all of 2 nodes")
+
+	two.kill()
+	findings, well := one.examined()
+	has(t, findings, "node two", doctor.Fail, "refused; it last beat ")
+	has(t, findings, "node one", doctor.Good, "answers in")
+	if well {
+		t.Error("a cluster with a node that is gone is well")
+	}
+
+	two.flags = append(two.flags, "--cluster-differences=warn", "--limits-burst=7", "--broker="+testkit.StartNATS(t).URL)
+	two.restart()
+	redis.Kill()
+	one.until("what is wrong is found", func() bool {
+		findings, _ = one.examined()
+		return slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+			return strings.Contains(f.Found, "node two has heard nothing of node one")
+		})
+	})
+	has(t, findings, "settings", doctor.Fail, "limits.burst is 50 on node one and 7 on node two")
+	has(t, findings, "state", doctor.Fail, "does not answer node one")
+	broker.Kill()
+	one.until("the broker is missed", func() bool {
+		findings, _ = one.examined()
+		return slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Found == "what node one sends does not come back to it" })
+	})
 }

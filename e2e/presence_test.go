@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/parley-im/parley/internal/testkit"
 )
 
 // view is how a user is seen: "alice offline since" where there is a last_seen.
@@ -255,7 +257,7 @@ func TestPresenceOverHTTP(t *testing.T) {
 // Who hides on one node is hidden on the others.
 func TestPresenceHiddenOnAllNodes(t *testing.T) {
 	t.Parallel()
-	nodes := startTwo(t, startNATS(t).url)
+	nodes := startTwo(t, testkit.StartNATS(t).URL)
 	b := nodes[0].backend()
 	room := b.newRoom("group", "alice", "bob", "carol")
 	phone, desk := nodes[0].connect("alice", object{"device": "phone"}), nodes[1].connect("alice", object{"device": "desk"})

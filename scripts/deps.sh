@@ -34,6 +34,8 @@ has_rabbitmq() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && command -v ep
 has_haproxy() { command -v haproxy /usr/sbin/haproxy >/dev/null; }
 has_nginx() { command -v nginx /usr/sbin/nginx >/dev/null; }
 
+has_ip() { command -v ip /usr/sbin/ip >/dev/null; }
+
 has_kafka() { "${BASH_SOURCE[0]%/*}/kafka.sh" 2>/dev/null; }
 
 has_chromium() { command -v chromium >/dev/null; }
@@ -54,6 +56,7 @@ readonly programs=(
 
   "haproxy|haproxy|HAProxy 2.6 or later: the tests run it with the configuration in deploy"
   "nginx|nginx-light|nginx: the tests run it with the configuration in deploy"
+  "ip|iproute2|ip, of iproute2: tests make networks that can be cut with it"
   "kafka|openjdk-17-jre-headless maven|Java 17 and the jars of Apache Kafka 4, which Maven brings: scripts/kafka.sh says what is wrong"
   "chromium|chromium|Chromium: the browser tests drive it"
   "node|nodejs npm|Node $node_least or later, with npm"

@@ -17,7 +17,8 @@ import (
 // doctorCommand looks whether this machine and a configuration are fit for a server.
 type doctorCommand struct {
 	settings
-	JSON bool `help:"Print a JSON array." name:"json"`
+	Cluster bool `help:"Look at the nodes that run on the store instead, and at what is between them."`
+	JSON    bool `help:"Print a JSON array." name:"json"`
 }
 
 // Run is called by the parser.
@@ -26,7 +27,11 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	findings := doctor.Examine(ctx, cfg)
+	examine, failed := doctor.Examine, "a server would not start here, or not be safe: see what failed"
+	if c.Cluster {
+		examine, failed = doctor.ExamineCluster, "the cluster is not whole: see what failed"
+	}
+	findings := examine(ctx, cfg)
 	if c.JSON {
 		if err := json.MarshalWrite(os.Stdout, findings, jsontext.Multiline(true)); err != nil {
 			return err
@@ -45,7 +50,7 @@ func (c *doctorCommand) Run(ctx context.Context) error {
 		}
 	}
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Verdict == doctor.Fail }) {
-		return errors.New("a server would not start here, or not be safe: see what failed")
+		return errors.New(failed)
 	}
 	return nil
 }

@@ -43,6 +43,13 @@ export class Person {
     await this.page.getByRole('button', { name: 'Sign out' }).waitFor(); // shown once the server has said who one is
   }
 
+  /** Signs in with a token, as where the server gives none for a name. */
+  async signInWith(token) {
+    await this.page.getByRole('textbox', { name: 'Token' }).fill(token);
+    await this.#press('Sign in');
+    await this.page.getByRole('button', { name: 'Sign out' }).waitFor();
+  }
+
   /** Waits until the page says that the connection is lost. */
   async cutOff() {
     await this.#banner.waitFor();
@@ -62,6 +69,17 @@ export class Person {
   async offline(is) {
     await this.page.context().setOffline(is);
     await (is ? this.cutOff() : this.backAgain());
+  }
+
+  /** Turns the system to light or dark, and waits until the page is. */
+  async scheme(colorScheme) {
+    await this.page.emulateMedia({ colorScheme });
+    await this.page.evaluate(async (scheme) => {
+      const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+      while (!matchMedia(`(prefers-color-scheme: ${scheme})`).matches) await frame();
+      await frame();
+      await frame();
+    }, colorScheme);
   }
 
   // -- conversations ----------------------------------------------------------
@@ -116,8 +134,9 @@ export class Person {
 
   /** How many messages wait, as the list says. */
   async unread(name) {
-    const [text] = await this.entry(name).getByLabel(/ unread$/).allInnerTexts(); // at once: the badge may go while one looks
-    return text === undefined ? 0 : parseInt(text, 10);
+    const badges = this.entry(name).getByLabel(/ unread$/);
+    const [label] = await badges.evaluateAll((found) => found.map((badge) => badge.ariaLabel)); // at once: the badge may go while one looks
+    return label === undefined ? 0 : parseInt(label, 10);
   }
 
   // -- messages ---------------------------------------------------------------
@@ -140,7 +159,7 @@ export class Person {
 
   /** Uses the toolbar of a message. */
   async act(text, name) {
-    await this.message(text).locator(TEXT).hover();
+    await this.message(text).hover();
     await this.page.getByRole('toolbar', { name: 'Message' }).getByRole('button', { name }).click();
   }
 

@@ -12,7 +12,8 @@ import { Person } from './person.js';
 import { Server } from './server.js';
 
 const STORY_MS = 120_000;
-const DESKTOP = { viewport: { width: 1280, height: 800 } };
+/** Without motion, so that what is looked at stands still. */
+const DESKTOP = { viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' };
 /** So that nothing but the tests talks, and it runs as root and where there is no GPU. */
 const FLAGS = [
   '--no-sandbox',
@@ -35,9 +36,9 @@ if (skip) console.error(`################ ${skip}`);
 export const browser = skip ? null : await chromium.launch({ executablePath, args: FLAGS });
 after(() => browser?.close());
 
-/** A test of the web client: `act(stage)` plays it; afterwards no browser may have complained. */
-export function story(title, act) {
-  play(title, async () => new Stage(await Server.start()), act);
+/** A test of the web client: `act(stage)` plays it; afterwards no browser may have complained. The flags are the server's. */
+export function story(title, act, { flags = ['--dev'] } = {}) {
+  play(title, async () => new Stage(await Server.start(flags)), act);
 }
 
 /** A test on a stage of any kind. `lacks` says what keeps it from running here. */
@@ -96,6 +97,15 @@ class Stage {
     return [alice, bob];
   }
 
+  /** Has a user say so many messages in a room, from "1" on, as fast as the server takes them. */
+  async fill(user, room, count) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(`http://${this.server.addr}/`); // for its origin
+    await page.evaluate(flood, { url: `ws://${this.server.addr}/v1/ws`, token: await this.server.token(user), room, count });
+    await context.close();
+  }
+
   checkComplaints() {
     for (const { name, complaints } of this.#people) {
       const unexpected = complaints.filter((complaint) => !this.outage || !OUTAGE.test(complaint));
@@ -118,4 +128,31 @@ class Stage {
     for (const { page } of this.#people) await page.context().close();
     await this.server.close();
   }
+}
+
+/** Within a page: sends messages over one WebSocket, many at a time. */
+async function flood({ url, token, room, count }) {
+  const [BATCH, AHEAD] = [400, 4_000];
+  const socket = new WebSocket(url, ['parley.v1']);
+  const send = (...frames) => socket.send(frames.map((frame) => JSON.stringify(frame)).join('\n'));
+  const message = (id) => ({ id, method: 'message.send', params: { room, client_id: `flood-${id}`, text: String(id) } });
+  socket.onopen = () => send({ id: count + 1, method: 'hello', params: { token, device: 'flood', rooms: 'none' } });
+  await new Promise((resolve, reject) => {
+    let [sent, answered] = [0, -1]; // hello is answered, too
+    socket.onmessage = ({ data }) => {
+      for (const line of data.split('\n').filter(Boolean)) {
+        const { id, error } = JSON.parse(line);
+        if (error) reject(new Error(`refused: ${line}`));
+        if (id) answered++;
+      }
+      while (sent < count && sent < answered + AHEAD) {
+        const ids = Array.from({ length: Math.min(BATCH, count - sent) }, (_, i) => sent + i + 1);
+        send(...ids.map(message));
+        sent += ids.length;
+      }
+      if (answered === count) resolve();
+    };
+    socket.onclose = ({ code, reason }) => reject(new Error(`closed: ${code} ${reason}`));
+  });
+  socket.close();
 }

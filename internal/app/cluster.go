@@ -73,8 +73,8 @@ func (a *App) serveStatus(w http.ResponseWriter, r *http.Request) {
 		Heard:  hub.Probes,
 	}
 	if a.state.engine != nil {
-		connected := a.state.engine.Stats().Connected
-		status.State = cluster.Engine{Configured: true, Connected: connected, RoundTrip: connected, Nodes: a.state.quotas.Stats().Nodes}
+		nodes, err := a.state.engine.Nodes(ctx)
+		status.State = cluster.Engine{Configured: true, Connected: a.state.engine.Stats().Connected, RoundTrip: err == nil, Nodes: nodes}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.MarshalWrite(w, status, json.Deterministic(true)) // who asked has gone

@@ -114,6 +114,7 @@ var layout = []row{
 	},
 	{pkg: "internal/testkit", imports: "*", libs: "json pgx sqlite nats nats-server go-cmp goleak coder-websocket", tests: true},
 	{pkg: "internal/archtest", tests: true},
+	{pkg: "e2e/fleet", imports: "protocol client e2e/history internal/auth internal/testkit", libs: "sys", tests: true},
 	{pkg: "e2e/history", libs: "porcupine", without: sockets, tests: true},
 	{pkg: "e2e", imports: "*", libs: "*", tests: true},
 }

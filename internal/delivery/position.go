@@ -91,7 +91,7 @@ func (p *position) round(ctx context.Context, n int) {
 	if h.live != nil {
 		back := p.answered.Load() == p.sent.Load()
 		h.live.Broadcast(appendProbe(h.envelope(kindProbe, 20), p.sent.Add(1), h.news.count()))
-		if silent := h.news.silent(h.now()); p.suspected.Swap(false) || !back || silent {
+		if silent := h.news.silent(h.now()); (p.suspected.Swap(false) || !back || silent) && !seededTrust {
 			p.trouble = 2
 		}
 		if err := p.inquire(ctx, n); err != nil && ctx.Err() == nil {

@@ -17,7 +17,7 @@ type Verdict string
 const (
 	Good Verdict = "ok"
 	Warn Verdict = "warn" // the server works, but not as well or as safely as it should
-	Fail Verdict = "fail" // the server does not start, or loses what it has acknowledged
+	Fail Verdict = "fail" // the server does not start, or loses what it has acknowledged; a part of a cluster does not do its work
 )
 
 // Finding is one thing that was looked at.

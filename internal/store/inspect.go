@@ -26,6 +26,16 @@ type Condition struct {
 	Replica  bool          // it takes no writes
 	MaxConns int           // of the whole server
 	TooOld   bool          // older than what is used
+	Replicas []Replica     // that follow it, as far as the user may see them
+}
+
+// Replica is a server that follows the store's.
+type Replica struct {
+	Name  string
+	State string        // "streaming"; "" where the user may not see it
+	Sync  bool          // commits wait for it
+	Lag   time.Duration // what was committed so long ago is the last that it shows; 0 while nothing is written
+	Bytes int64         // of the log that it has not replayed
 }
 
 var (
@@ -36,6 +46,9 @@ var (
 	serverState   = database.Text{database.Postgres: `SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('max_connections')::int,
 		pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
 		current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')`}
+	replicas = database.Text{database.Postgres: `SELECT COALESCE(application_name, ''), COALESCE(state, ''), COALESCE(sync_state IN ('sync', 'quorum'), false),
+		COALESCE(extract(epoch FROM replay_lag) * 1000, 0)::bigint, COALESCE(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint
+		FROM pg_stat_replication ORDER BY 1`}
 )
 
 // Inspect looks at a store without changing it, also while servers run on it. The error says that it cannot be reached or read.
@@ -97,5 +110,13 @@ func (c *Condition) inspectEngine(ctx context.Context, t database.Tx, d database
 			c.Unsafe = append(c.Unsafe, s.name+"=off")
 		}
 	}
-	return nil
+	if c.Replica || c.TooOld {
+		return nil
+	}
+	return t.Query(ctx, replicas, nil, collect(&c.Replicas, func(scan database.Scan, _ ...any) (r Replica, err error) {
+		var lag int64
+		err = scan(&r.Name, &r.State, &r.Sync, &lag, &r.Bytes)
+		r.Lag = time.Duration(lag) * time.Millisecond
+		return r, err
+	}))
 }

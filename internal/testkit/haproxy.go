@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// StartHAProxy starts HAProxy in front of two nodes, with a configuration that is shipped, and stops it at the end of the test. Without HAProxy on the machine
+// StartHAProxy starts HAProxy in front of two nodes or more, with a configuration that is shipped, and stops it at the end of the test. Without HAProxy on the machine
 // the test is skipped, or fails where CI is set in the environment.
-func StartHAProxy(t testing.TB, shipped string, nodes [2]Node) *Balancer {
+func StartHAProxy(t testing.TB, shipped string, nodes ...Node) *Balancer {
 	t.Helper()
 	haproxy := program(t, "haproxy", "haproxy")
 	dir := t.TempDir()
@@ -22,13 +22,18 @@ func StartHAProxy(t testing.TB, shipped string, nodes [2]Node) *Balancer {
 		"maxconn 50000", "maxconn 1000", "bind :443", "bind " + b.Addr, "/etc/haproxy/", dir + "/",
 		"user haproxy", "uid " + strconv.Itoa(os.Getuid()), "group haproxy", "gid " + strconv.Itoa(os.Getgid()),
 	}
-	for i, node := range nodes {
+	var servers []string
+	for _, node := range nodes {
 		_, admin, err := net.SplitHostPort(node.Admin)
 		if err != nil {
 			t.Fatal(err)
 		}
-		filled = append(filled, "10.0.0.1"+strconv.Itoa(i+1)+":8080 port 9080", node.Addr+" port "+admin)
+		servers = append(servers, node.Addr+" port "+admin)
 	}
+	for i := 2; i < len(servers); i++ { // lines of their own, behind the second
+		servers[1] += "\n    server node" + strconv.Itoa(i+1) + " " + servers[i]
+	}
+	filled = append(filled, "10.0.0.11:8080 port 9080", servers[0], "10.0.0.12:8080 port 9080", servers[1])
 	configuration := filepath.Join(dir, "haproxy.cfg")
 	fill(t, shipped, configuration, filled)
 	check(t, haproxy, "-c", "-f", configuration)

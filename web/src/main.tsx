@@ -1,6 +1,7 @@
 import "./design/index.css";
 import "./text/text.css";
 import "./conversation/conversation.css";
+import "./live/live.css";
 import "./app/app.css";
 
 import { createRoot } from "react-dom/client";

@@ -10,12 +10,13 @@ const NAMELESS = /^\s*- (button|link|textbox|searchbox|combobox|radio|img|headin
 const CONVERSATION = `
 - main:
   - heading "Bob" [level=2]
-  - paragraph: "@bob"
+  - paragraph: Online
   - button "Details"
   - log "Messages":
-    - heading "Bob" [level=3]
-    - paragraph: This is the beginning of the conversation.
     - list:
+      - listitem:
+        - heading "Bob" [level=3]
+        - paragraph: This is the beginning of the conversation.
       - listitem: Today
       - listitem:
         - paragraph: You

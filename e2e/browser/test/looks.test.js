@@ -4,14 +4,13 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 
+import { violations } from '../axe.js';
 import { eventually } from '../person.js';
 import { story } from '../stage.js';
 
 const DESK = { width: 1200, height: 800 };
 const PHONE = { width: 390, height: 844 };
 const PICTURES = new URL('../../../docs/screenshots/', import.meta.url);
-/** The least contrast of small text with what is behind it (WCAG AA). */
-const CONTRAST = 4.5;
 
 /** A time zone where it is past nine now, because the pictures say good morning. */
 function zoneInTheMorning() {
@@ -22,7 +21,7 @@ function zoneInTheMorning() {
 /** Checks what somebody sees. */
 async function look(person, where) {
   await checkFits(person, where);
-  await checkContrast(person, where);
+  assert.deepEqual(await violations(person.page), [], where);
 }
 
 /** Checks what somebody sees and, if asked, takes the picture of that name. */
@@ -45,36 +44,6 @@ async function checkFits({ page }, name) {
     return [...scrolls, ...used.filter(lies).map(({ outerHTML }) => outerHTML)];
   });
   assert.deepEqual(outside, [], name);
-}
-
-/** Every text can be told from its background. */
-async function checkContrast({ page }, name) {
-  const faint = await page.evaluate((least) => {
-    const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-    const painted = (colors) => {
-      context.clearRect(0, 0, 1, 1);
-      for (const color of colors) {
-        context.fillStyle = color;
-        context.fillRect(0, 0, 1, 1);
-      }
-      return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
-    };
-    const backgrounds = (node) => (node ? [...backgrounds(node.parentElement), getComputedStyle(node).backgroundColor] : []);
-    const luminance = (rgb) => {
-      const [r, g, b] = rgb.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const contrast = (node) => {
-      const behind = ['Canvas', ...backgrounds(node)];
-      const [low, high] = [painted(behind), painted([...behind, getComputedStyle(node).color])].map(luminance).sort((a, b) => a - b);
-      return (high + 0.05) / (low + 0.05);
-    };
-    const hasText = (node) => [...node.childNodes].some(({ nodeType, data }) => nodeType === Node.TEXT_NODE && data.trim());
-    const shown = (node) => node.checkVisibility({ visibilityProperty: true }) && !node.matches('.visually-hidden, :disabled');
-    const texts = [...document.body.querySelectorAll('*')].filter((node) => hasText(node) && shown(node));
-    return texts.filter((node) => contrast(node) < least).map((node) => `${contrast(node).toFixed(2)}: ${node.outerHTML}`);
-  }, CONTRAST);
-  assert.deepEqual(faint, [], name);
 }
 
 story('the main states', async (stage) => {
@@ -120,9 +89,9 @@ story('the main states', async (stage) => {
   await carol.composer.pressSequentially('Lovely,');
   await alice.entry('Carol').getByText('typing…').waitFor();
   await picture(alice, 'conversation');
-  await alice.page.emulateMedia({ colorScheme: 'dark' });
+  await alice.scheme('dark');
   await picture(alice, 'conversation-dark');
-  await alice.page.emulateMedia({ colorScheme: 'light' });
+  await alice.scheme('light');
   await alice.page.setViewportSize(PHONE);
   await picture(alice, 'phone');
   await alice.page.setViewportSize(DESK);
@@ -132,7 +101,7 @@ story('the main states', async (stage) => {
   await alice.say('Yes, see https://example.com/adapter');
   await alice.message('Yes, see https://example.com/adapter').getByRole('button', { name: 'Carol' }).waitFor();
   for (const colorScheme of ['dark', 'light']) {
-    await alice.page.emulateMedia({ colorScheme });
+    await alice.scheme(colorScheme);
     await look(alice, `a group with its details, ${colorScheme}`);
   }
 });

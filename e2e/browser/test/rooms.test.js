@@ -65,7 +65,7 @@ story('only who may delete is offered it', async (stage) => {
   await bob.message('Mine').hover();
   const toolbar = bob.page.getByRole('toolbar', { name: 'Message' });
   await toolbar.getByRole('button', { name: 'Reply' }).waitFor();
-  assert.deepEqual(await toolbar.getByRole('button').evaluateAll((buttons) => buttons.map(({ title }) => title)), ['React', 'Reply']);
+  assert.deepEqual(await toolbar.getByRole('button').evaluateAll((buttons) => buttons.map(({ title }) => title)), ['React', 'Reply', 'Thread']);
 });
 
 story('a channel: made, found, joined, left', async (stage) => {

@@ -9,9 +9,9 @@ import { Icon } from "../design/icon.js";
 import { excerpt } from "../text/parts.js";
 import { hashOf } from "./route.js";
 
-/** The user's rooms, of the kinds that are conversations. */
+/** The user's rooms that are not put away. */
 export function useConversations(): readonly InboxEntry[] {
-  return useRooms().rooms.filter((entry) => entry.room.kind !== "live" && !entry.me.archived);
+  return useRooms().rooms.filter((entry) => !entry.me.archived);
 }
 
 /** The list of conversations. */
@@ -28,7 +28,7 @@ const Entry = memo(function Entry({ entry, open }: { entry: InboxEntry; open: bo
   const name = useTitle(room);
   return (
     <li>
-      <a href={hashOf({ page: "room", room: room.id })} className={me.unread > 0 ? "room-row unread" : "room-row"} aria-current={open ? "page" : undefined}>
+      <a href={hashOf({ page: room.kind === "live" ? "live" : "room", room: room.id })} className={me.unread > 0 ? "room-row unread" : "room-row"} aria-current={open ? "page" : undefined}>
         <RoomAvatar entry={entry} />
         <span className="room-name">{name}</span>
         {last && <time className="room-time" dateTime={last.at}>{shortTime(last.at, Date.now())}</time>}
@@ -53,6 +53,7 @@ function Preview({ entry: { room, last_message: last }, open }: { entry: InboxEn
   const [typist] = useTyping(room.id);
   const name = useName(typist ?? last?.user);
   const direct = room.kind === "direct";
+  if (room.kind === "live") return <span className="room-preview">Live{room.topic && ` · ${room.topic}`}</span>;
   if (typist) return <span className="room-preview typing">{direct ? "typing…" : `${name} is typing…`}</span>;
   if (parley.draft && !open) return <span className="room-preview"><em>Draft:</em> {excerpt(parley.draft.text)}</span>;
   if (!last) return <span className="room-preview">{room.topic || "No messages yet"}</span>;

@@ -12,9 +12,15 @@ const kinds = {
   direct: { label: "Direct", does: "Between you and one other person." },
   group: { label: "Group", does: "Only people who are added can see it." },
   channel: { label: "Channel", does: "Anyone here can find it and join." },
+  live: { label: "Live", does: "Comments under something that many watch. Anyone with the link can watch and comment." },
 } as const;
 
 type Kind = keyof typeof kinds;
+
+/** Seconds between two comments of one person that can be asked for. */
+const slowModes = [0, 5, 15, 60];
+/** Comments that a viewer of a live room is shown each second, at most: more nobody can follow. */
+const shownPerSecond = 10;
 
 /** What was filled in that cannot be: for people. */
 class Missing extends Error {}
@@ -27,6 +33,7 @@ export function NewConversation({ onClose }: { onClose(): void }): ReactNode {
   const [members, setMembers] = useState<People>(nobody);
   const [name, setName] = useState("");
   const [topic, setTopic] = useState("");
+  const [slow, setSlow] = useState(0);
   const [problem, setProblem] = useState("");
 
   const params = (): RoomCreateParams => {
@@ -41,6 +48,10 @@ export function NewConversation({ onClose }: { onClose(): void }): ReactNode {
       if (!name.trim()) throw new Missing("Give the channel a name.");
       return { kind, name: name.trim(), ...(topic.trim() ? { topic: topic.trim() } : {}) };
     }
+    if (kind === "live") {
+      if (!name.trim()) throw new Missing("Say what it is about.");
+      return { kind, name: name.trim(), ...(topic.trim() ? { topic: topic.trim() } : {}), settings: { slow_mode_s: slow, sample_per_s: shownPerSecond } };
+    }
     const users = usersOf(members).filter((user) => user !== me);
     if (users.length === 0) throw new Missing("Add at least one person.");
     const called = [me, ...users].map((user) => parley.users.get(user).get()?.name || user);
@@ -50,7 +61,7 @@ export function NewConversation({ onClose }: { onClose(): void }): ReactNode {
     event.preventDefault();
     try {
       const { id } = await parley.create(params());
-      go({ page: "room", room: id });
+      go({ page: kind === "live" ? "live" : "room", room: id });
       onClose();
     } catch (error) {
       setProblem(error instanceof Missing ? error.message : words(error));
@@ -73,13 +84,26 @@ export function NewConversation({ onClose }: { onClose(): void }): ReactNode {
         </fieldset>
         <p className="hint">{kinds[kind].does}</p>
         {kind === "direct" && <PeopleField label="With" value={person} onChange={setPerson} autoFocus />}
-        {kind !== "direct" && <Field label="Name" value={name} onChange={setName} placeholder={kind === "group" ? "Optional" : "general"} maxLength={200} />}
-        {kind === "channel" && <Field label="Topic" value={topic} onChange={setTopic} placeholder="What is it about?" maxLength={1000} />}
+        {kind !== "direct" && <Field label="Name" value={name} onChange={setName} placeholder={{ group: "Optional", channel: "general", live: "The final" }[kind]} maxLength={200} />}
+        {(kind === "channel" || kind === "live") && <Field label="Topic" value={topic} onChange={setTopic} placeholder="What is it about?" maxLength={1000} />}
+        {kind === "live" && <SlowMode value={slow} onChange={setSlow} />}
         {kind === "group" && <PeopleField label="Members" several value={members} onChange={setMembers} />}
         <p className="problem" role="alert">{problem}</p>
         <footer><Button look="primary" type="submit">Start</Button></footer>
       </form>
     </Dialog>
+  );
+}
+
+function SlowMode({ value, onChange }: { value: number; onChange(seconds: number): void }): ReactNode {
+  const id = useId();
+  return (
+    <div className="field">
+      <label htmlFor={id}>Slow mode</label>
+      <select id={id} className="input" value={value} onChange={(event) => onChange(Number(event.target.value))}>
+        {slowModes.map((seconds) => <option key={seconds} value={seconds}>{seconds === 0 ? "Off" : `A comment every ${seconds} seconds`}</option>)}
+      </select>
+    </div>
   );
 }
 

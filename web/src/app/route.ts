@@ -5,6 +5,7 @@ import { useMemo, useSyncExternalStore } from "react";
 /** A place in the client. */
 export type Route =
   | { readonly page: "inbox" }
+  | { readonly page: "live"; readonly room: string }
   | {
       readonly page: "room";
       readonly room: string;
@@ -17,7 +18,8 @@ export type Route =
 /** Reads a place; what is none is the inbox. */
 export function parseRoute(hash: string): Route {
   const [, page, room = "", part, number = ""] = hash.replace(/^#/, "").split("/");
-  if (page !== "r" || !/^[\w-]+$/.test(room)) return { page: "inbox" };
+  if ((page !== "r" && page !== "live") || !/^[\w-]+$/.test(room)) return { page: "inbox" };
+  if (page === "live") return { page, room };
   const seq = /^[1-9]\d{0,15}$/.test(number) ? Number(number) : undefined;
   return { page: "room", room, ...(seq !== undefined && part === "m" && { message: seq }), ...(seq !== undefined && part === "t" && { thread: seq }) };
 }
@@ -25,6 +27,7 @@ export function parseRoute(hash: string): Route {
 /** Writes a place. */
 export function hashOf(route: Route): string {
   if (route.page === "inbox") return "#/";
+  if (route.page === "live") return `#/live/${route.room}`;
   const { room, message, thread } = route;
   return `#/r/${room}${message !== undefined ? `/m/${message}` : thread !== undefined ? `/t/${thread}` : ""}`;
 }

@@ -6,6 +6,7 @@ import { useName } from "../conversation/names.js";
 import { PresentAvatar } from "../conversation/header.js";
 import { Button, IconButton } from "../design/button.js";
 import { Mark } from "../design/mark.js";
+import { Live } from "../live/live.js";
 import { Channels } from "./channels.js";
 import { Details } from "./details.js";
 import { InboxList, useConversations } from "./inbox.js";
@@ -30,7 +31,7 @@ export function Shell({ onSignOut }: { onSignOut(): void }): ReactNode {
         <Rooms route={route} onDialog={setDialog} />
         <Me onSignOut={onSignOut} />
       </nav>
-      <main className="stage">{route.page === "room" ? <RoomPage route={route} /> : <Nothing />}</main>
+      <main className="stage">{route.page === "room" ? <RoomPage route={route} /> : route.page === "live" ? <LivePage room={route.room} /> : <Nothing />}</main>
       {dialog === "new" && <NewConversation onClose={() => setDialog(undefined)} />}
       {dialog === "channels" && <Channels onClose={() => setDialog(undefined)} />}
     </div>
@@ -42,7 +43,7 @@ function Rooms({ route, onDialog }: { route: Route; onDialog(dialog: DialogName)
   const { ready } = useRooms();
   return (
     <div className="inbox-scroll">
-      <InboxList entries={entries} open={route.page === "room" ? route.room : undefined} />
+      <InboxList entries={entries} open={route.page === "inbox" ? undefined : route.room} />
       {ready && entries.length === 0 && (
         <div className="empty">
           <h2>No conversations yet</h2>
@@ -86,6 +87,16 @@ function RoomPage({ route }: { route: Extract<Route, { page: "room" }> }): React
       />
       {details && entry && <Details key={room} entry={entry} onClose={() => setDetails(false)} />}
     </>
+  );
+}
+
+function LivePage({ room }: { room: string }): ReactNode {
+  return (
+    <Live
+      room={room}
+      leading={<IconButton icon="back" label="Back to the conversations" className="back" onClick={() => go({ page: "inbox" })} />}
+      actions={<IconButton icon="copy" label="Copy the link" onClick={() => void navigator.clipboard?.writeText(location.href)} />}
+    />
   );
 }
 

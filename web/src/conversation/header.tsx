@@ -30,7 +30,7 @@ export function RoomAvatar({ entry: { room }, size = "" }: { entry: Pick<InboxEn
   const title = useTitle(room);
   const peer = usePeer(room.id);
   if (room.kind === "direct") return <PersonAvatar user={peer} title={title} size={size} />;
-  return <Avatar id={room.id} name={title} kind={room.kind === "channel" ? "channel" : "group"} size={size} />;
+  return <Avatar id={room.id} name={title} kind={room.kind} size={size} />;
 }
 
 function PersonAvatar({ user, title, size }: { user: string | undefined; title: string; size: "" | "small" | "large" }): ReactNode {

@@ -157,6 +157,7 @@ function usePlace(placing: Placing) {
   const placed = useRef(-1);
   const wish = useRef<number | undefined>(target?.seq);
   const asked = useRef(false);
+  const newest = useRef(false); // the newest messages were asked for, and are not here yet
   const [away, setAway] = useState(false);
   const [flash, setFlash] = useState<number>();
 
@@ -196,7 +197,8 @@ function usePlace(placing: Placing) {
 
   const latest = useCallback(() => {
     atEnd.current = true;
-    if (now.current.state.newer) void now.current.timeline.latest();
+    newest.current = now.current.state.newer;
+    if (newest.current) void now.current.timeline.latest();
     else toEnd();
   }, [toEnd]);
 
@@ -217,13 +219,14 @@ function usePlace(placing: Placing) {
       const { mark, timeline, room } = now.current;
       const first = rows.find((row) => row.type === "message");
       const firstSeq = first?.item.type === "message" ? first.item.message.seq : 0;
-      if (mark !== undefined && placed.current < 0 && state.older && firstSeq > mark + 1 && !asked.current) {
+      if (mark !== undefined && placed.current < 0 && state.older && firstSeq > mark + 1 && (!asked.current || state.loading)) {
+        if (!asked.current) void timeline.jump(Math.max(1, room.entry.get()?.me.read ?? 1)); // the first unread one is further up
         asked.current = true;
-        void timeline.jump(Math.max(1, room.entry.get()?.me.read ?? 1)); // the first unread one is further up
-        return;
+        return; // nothing of what is here until then counts as read
       }
       placed.current = generation;
-      const line = rows.findIndex((row) => row.type === "new");
+      const line = newest.current ? -1 : rows.findIndex((row) => row.type === "new");
+      newest.current = false;
       if (line >= 0) list.current?.scrollToIndex(line, { align: "start", offset: -12 });
       else toEnd();
       atEnd.current = line < 0;

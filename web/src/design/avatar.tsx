@@ -20,12 +20,12 @@ export function hue(id: string): string {
 
 /** Stands for a person or a room; the name is always beside it, so it is hidden from those who are read to. */
 export function Avatar({ id, name, kind = "user", size = "", online }: {
-  id: string; name: string; kind?: "user" | "group" | "channel"; size?: "" | "small" | "large"; online?: boolean;
+  id: string; name: string; kind?: "user" | "group" | "channel" | "live"; size?: "" | "small" | "large"; online?: boolean;
 }): ReactNode {
   const classes = ["avatar", hue(id), size, kind === "user" ? "" : "room", online ? "online" : ""];
   return (
     <span className={classes.filter(Boolean).join(" ")} aria-hidden="true">
-      {kind === "channel" ? <Icon name="hash" /> : initials(name)}
+      {kind === "channel" || kind === "live" ? <Icon name={kind === "live" ? "live" : "hash"} /> : initials(name)}
     </span>
   );
 }
