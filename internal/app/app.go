@@ -30,22 +30,18 @@ import (
 	"github.com/parley-im/parley/internal/gateway"
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/privacy"
-	"github.com/parley-im/parley/internal/relay"
-	"github.com/parley-im/parley/internal/retention"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
 // App is one server: a node of a cluster, or all of it.
 type App struct {
+	keeper
 	cfg     *config.Config
 	log     *slog.Logger
-	store   *store.Store
 	live    broker.Live
 	hub     *delivery.Hub
 	seen    *presence.Service
-	relay   *relay.Relay
-	sweeper *retention.Sweeper
 	eraser  *privacy.Eraser
 	gateway *gateway.Gateway
 	api     *api.Server
@@ -69,10 +65,11 @@ type App struct {
 // New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run. The version is what the metrics
 // say that this is.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
-	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1)}
+	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1), keeper: keeper{opened: make(chan struct{})}}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	close(a.opened)
 	return a, nil
 }
 
@@ -93,13 +90,14 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	messages, prepare := a.state.messages(cfg.Limits, a.log)
-	a.store, err = store.Open(ctx, store.Options{
+	back := func() { a.hub.Recovered() }
+	if err := a.openStore(ctx, cfg.Shards, back, store.Options{
 		URL: cfg.Store, Data: cfg.Data, Log: a.log, Rates: messages, Prepare: prepare, Observe: a.metrics.committed,
-		Committed: func(c *chat.Commit) { // none comes before the hub and the relay stand: nobody can send yet
+		Committed: func(c *chat.Commit) { // none comes before the hub and the relays stand: nobody can send yet
 			a.hub.Committed(c)
 			a.traceRelay(c)
 			a.seen.Committed(c)
-			a.relay.Wake()
+			a.wake()
 		},
 		Fatal: func(err error) {
 			select {
@@ -107,8 +105,7 @@ func (a *App) open(ctx context.Context) error {
 			default:
 			}
 		},
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	if err := a.openCluster(ctx, node, secret); err != nil {
@@ -117,8 +114,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.traces, err = openTraces(ctx, cfg.Trace, node, a.metrics.version, a.log); err != nil {
 		return err
 	}
-	a.relay = relay.New(relay.Options{Source: a.store, Node: node, Log: a.log})
-	a.sweeper = retention.New(retention.Options{Source: a.store, Log: a.log})
+	a.keepUp(node, a.log)
 	if err := errors.Join(a.openPresence(ctx, node), a.openDelivery(ctx, node)); err != nil {
 		return err
 	}
@@ -230,8 +226,12 @@ func (a *App) Run(ctx context.Context) error {
 	if a.state.quotas != nil {
 		loops.Go(func() { a.state.quotas.Run(background) })
 	}
-	loops.Go(func() { a.relay.Run(background) })
-	loops.Go(func() { a.sweeper.Run(background) })
+	for _, r := range a.relays {
+		loops.Go(func() { r.Run(background) })
+	}
+	for _, s := range a.sweeps {
+		loops.Go(func() { s.Run(background) })
+	}
 	loops.Go(func() { a.seen.Run(background) })
 	if a.issuer != nil {
 		loops.Go(func() { a.issuer.Run(background) })

@@ -144,6 +144,7 @@ func (a *App) register() {
 	a.registerDelivery(m)
 	a.registerPresence(m)
 	a.registerRelay(m)
+	a.registerShards(m)
 	a.registerBroker(m)
 	a.registerState(m)
 	a.registerCluster(m)
@@ -232,16 +233,16 @@ func (a *App) registerPresence(m *metrics) {
 }
 
 func (a *App) registerRelay(m *metrics) {
-	m.gauge("relay_rooms_behind", "Rooms whose last events were not yet in the search index when the relay looked last; those of this node's share.", func() int { return a.relay.Stats().Behind })
-	m.seconds("relay_lag_seconds", "How old the oldest of these events was.", func() time.Duration { return a.relay.Stats().Lag })
-	m.counter("relay_events_total", "Events that the relay has applied.", func() uint64 { return a.relay.Stats().Applied })
-	m.counter("relay_overtaken_total", "Transactions of the relay that another node's made needless.", func() uint64 { return a.relay.Stats().Overtaken })
-	m.counter("relay_failures_total", "Transactions of the relay that failed; all are repeated.", func() uint64 { return a.relay.Stats().Failures })
+	m.gauge("relay_rooms_behind", "Rooms whose last events were not yet in the search index when the relay looked last; those of this node's share.", func() int { return a.relayed().Behind })
+	m.seconds("relay_lag_seconds", "How old the oldest of these events was.", func() time.Duration { return a.relayed().Lag })
+	m.counter("relay_events_total", "Events that the relay has applied.", func() uint64 { return a.relayed().Applied })
+	m.counter("relay_overtaken_total", "Transactions of the relay that another node's made needless.", func() uint64 { return a.relayed().Overtaken })
+	m.counter("relay_failures_total", "Transactions of the relay that failed; all are repeated.", func() uint64 { return a.relayed().Failures })
 
-	m.gauge("retention_rooms_due", "Rooms of the deployment that had something to be pruned when this node looked last.", func() int { return a.sweeper.Stats().Due })
-	m.gauge("retention_swept_timestamp_seconds", "When this node last had pruned all that was due; 0 before the first time.", func() int { return int(max(a.sweeper.Stats().Swept.Unix(), 0)) })
-	m.counter("retention_events_total", "Events pruned by this node.", func() uint64 { return a.sweeper.Stats().Pruned })
-	m.counter("retention_failures_total", "Transactions of the retention sweep that failed; what they were about is tried again.", func() uint64 { return a.sweeper.Stats().Failures })
+	m.gauge("retention_rooms_due", "Rooms of the deployment that had something to be pruned when this node looked last.", func() int { return a.swept().Due })
+	m.gauge("retention_swept_timestamp_seconds", "When this node last had pruned all that was due; 0 before the first time.", func() int { return int(max(a.swept().Swept.Unix(), 0)) })
+	m.counter("retention_events_total", "Events pruned by this node.", func() uint64 { return a.swept().Pruned })
+	m.counter("retention_failures_total", "Transactions of the retention sweep that failed; what they were about is tried again.", func() uint64 { return a.swept().Failures })
 }
 
 func (a *App) registerBroker(m *metrics) {

@@ -7,9 +7,17 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/privacy"
-	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
+
+// People is a store as far as it is about what users have left in it.
+type People interface {
+	privacy.Estate
+	chat.Snapshots
+	chat.Users
+	auth.Sessions
+	presence.Store
+}
 
 // newEraser makes what erases. It asks the api, which is made after it and knows it too.
 func (a *App) newEraser(core *chat.Service) *privacy.Eraser {
@@ -20,7 +28,7 @@ func (a *App) newEraser(core *chat.Service) *privacy.Eraser {
 }
 
 // NewExporter makes what exports from a store, for a server and for the commands that read a store beside one.
-func NewExporter(s *store.Store) *privacy.Exporter {
+func NewExporter(s People) *privacy.Exporter {
 	return &privacy.Exporter{
 		Estate: s, Snapshots: s, Users: s,
 		Presence: func(ctx context.Context, user string) (protocol.PresenceData, error) {

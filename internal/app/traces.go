@@ -64,10 +64,12 @@ func (t *traces) close() {
 }
 
 // traceRelay has the relay tell the spans of traced events when it applies them.
-func (a *App) traceRelay(c *chat.Commit) {
+func (k *keeper) traceRelay(c *chat.Commit) {
 	for _, e := range c.Events {
 		if e.Span != nil {
-			a.relay.Trace(e.Room, e.Seq, e.Span)
+			for _, r := range k.relays { // that of the room's store will come by it
+				r.Trace(e.Room, e.Seq, e.Span)
+			}
 		}
 	}
 }

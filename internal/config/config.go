@@ -8,6 +8,7 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,28 +17,29 @@ import (
 
 // Config holds the settings of a server. The tag `help` says what a setting is for; `nodes:"same"`, that all nodes of a cluster must be given the same.
 type Config struct {
-	Listen      string        `yaml:"listen" help:"Address that clients connect to: HOST:PORT, where port 0 takes a free one, or unix:PATH."`
-	AdminListen string        `yaml:"admin_listen" help:"Address for operators (metrics, health, profiles): HOST:PORT or unix:PATH; it must not be reachable for clients. Empty: off."`
-	Data        string        `yaml:"data" help:"Folder for everything that this node keeps on disk; made if it is not there."`
-	Store       string        `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
-	Broker      string        `yaml:"broker" nodes:"same" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST. Empty: this node is alone."`
-	State       string        `yaml:"state" nodes:"same" help:"What nodes share that may be lost, presence and rates: redis://HOST:6379/DB. Empty: each node has its own."`
-	Node        string        `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
-	SecretFile  string        `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
-	Auth        Auth          `yaml:"auth"`
-	Egress      Egress        `yaml:"egress"`
-	TLS         TLS           `yaml:"tls"`
-	Cluster     Cluster       `yaml:"cluster"`
-	Proxies     Proxies       `yaml:"proxies"`
-	Compression bool          `yaml:"compression" help:"Compresses what WebSocket clients send and get, if they offer it (permessage-deflate): less traffic for more work."`
-	Origins     []string      `yaml:"origins" nodes:"same" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
-	Log         Log           `yaml:"log"`
-	Limits      Limits        `yaml:"limits"`
-	Trace       Trace         `yaml:"trace"`
-	Heartbeat   time.Duration `yaml:"heartbeat" nodes:"same" help:"Silence after which a connection is asked for a sign of life; after two it is closed."`
-	Drain       time.Duration `yaml:"drain" help:"Time over which a server that is told to stop sends its connections to other nodes."`
-	Dev         bool          `yaml:"dev" nodes:"same" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
-	DevInsecure bool          `yaml:"dev_insecure" help:"Lets --dev listen on addresses that other machines can reach."`
+	Listen      string            `yaml:"listen" help:"Address that clients connect to: HOST:PORT, where port 0 takes a free one, or unix:PATH."`
+	AdminListen string            `yaml:"admin_listen" help:"Address for operators (metrics, health, profiles): HOST:PORT or unix:PATH; it must not be reachable for clients. Empty: off."`
+	Data        string            `yaml:"data" help:"Folder for everything that this node keeps on disk; made if it is not there."`
+	Store       string            `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
+	Shards      map[string]string `yaml:"shards" help:"The other stores over which rooms and users are spread, by name: one: postgres://HOST/DATABASE; outside the file NAME=URL, separated by commas. Each was made one with parley shards add; store is then the home of the map."`
+	Broker      string            `yaml:"broker" nodes:"same" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST. Empty: this node is alone."`
+	State       string            `yaml:"state" nodes:"same" help:"What nodes share that may be lost, presence and rates: redis://HOST:6379/DB. Empty: each node has its own."`
+	Node        string            `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
+	SecretFile  string            `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
+	Auth        Auth              `yaml:"auth"`
+	Egress      Egress            `yaml:"egress"`
+	TLS         TLS               `yaml:"tls"`
+	Cluster     Cluster           `yaml:"cluster"`
+	Proxies     Proxies           `yaml:"proxies"`
+	Compression bool              `yaml:"compression" help:"Compresses what WebSocket clients send and get, if they offer it (permessage-deflate): less traffic for more work."`
+	Origins     []string          `yaml:"origins" nodes:"same" help:"Web origins, besides the server's own, whose pages may connect: https://app.example.com, separated by commas."`
+	Log         Log               `yaml:"log"`
+	Limits      Limits            `yaml:"limits"`
+	Trace       Trace             `yaml:"trace"`
+	Heartbeat   time.Duration     `yaml:"heartbeat" nodes:"same" help:"Silence after which a connection is asked for a sign of life; after two it is closed."`
+	Drain       time.Duration     `yaml:"drain" help:"Time over which a server that is told to stop sends its connections to other nodes."`
+	Dev         bool              `yaml:"dev" nodes:"same" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
+	DevInsecure bool              `yaml:"dev_insecure" help:"Lets --dev listen on addresses that other machines can reach."`
 }
 
 // Log says what is logged, and how.
@@ -142,6 +144,10 @@ func (c *Config) Redacted() *Config {
 	}
 	r.Egress.Allow = slices.Clone(c.Egress.Allow)
 	r.Store = redactURL(c.Store)
+	r.Shards = maps.Clone(c.Shards)
+	for name, url := range r.Shards {
+		r.Shards[name] = redactURL(url)
+	}
 	brokers := strings.Split(c.Broker, ",")
 	for i, broker := range brokers {
 		brokers[i] = redactURL(broker)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -206,8 +207,12 @@ func describe(group string) string {
 // set applies one setting. One left empty keeps its default.
 func (f *yamlFile) set(s setting, n *yaml.Node) {
 	text := n.Value
+	_, isMap := s.value.Interface().(map[string]string)
 	switch _, isList := s.value.Interface().([]string); {
 	case isNull(n):
+		return
+	case n.Kind == yaml.MappingNode && isMap:
+		f.setNamed(s, n)
 		return
 	case n.Kind == yaml.SequenceNode && isList:
 		var items []string
@@ -226,6 +231,23 @@ func (f *yamlFile) set(s setting, n *yaml.Node) {
 	if err := s.parse(text); err != nil {
 		f.complain(n, "%s: %v", s.key, err)
 	}
+}
+
+// setNamed applies a setting that has values by name.
+func (f *yamlFile) setNamed(s setting, n *yaml.Node) {
+	values := make(map[string]string, len(n.Content)/2)
+	for i := 0; i < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		if _, twice := values[name.Value]; twice || value.Kind != yaml.ScalarNode {
+			f.complain(name, "%s must be `name: text` a line, each name once", s.key)
+			return
+		}
+		values[name.Value] = value.Value
+	}
+	if len(values) == 0 {
+		values = nil
+	}
+	s.value.Set(reflect.ValueOf(values))
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,12 @@ func (s setting) text() string {
 	switch v := s.value.Interface().(type) {
 	case []string:
 		return strings.Join(v, ",")
+	case map[string]string:
+		items := make([]string, 0, len(v))
+		for _, name := range sortedKeys(v) {
+			items = append(items, name+"="+v[name])
+		}
+		return strings.Join(items, ",")
 	default:
 		return fmt.Sprint(v)
 	}
@@ -86,6 +93,8 @@ func (s setting) parse(text string) error {
 				*target = append(*target, item)
 			}
 		}
+	case *map[string]string:
+		return parseNamed(target, text)
 	case *bool:
 		v, err := strconv.ParseBool(text)
 		if err != nil {
@@ -152,4 +161,37 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// nameEnds is where the name of an item ends. What follows a comma without one goes on with the value: a URL may name several hosts.
+var nameEnds = regexp.MustCompile(`^([A-Za-z0-9_-]+)=`)
+
+// parseNamed reads NAME=VALUE, separated by commas.
+func parseNamed(target *map[string]string, text string) error {
+	var values map[string]string // nil for none
+	last := ""
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			continue
+		}
+		found := nameEnds.FindStringSubmatch(item)
+		switch {
+		case found == nil && last == "":
+			return errors.New("must be NAME=VALUE, separated by commas")
+		case found == nil:
+			values[last] += "," + item
+			continue
+		}
+		last = found[1]
+		if values == nil {
+			values = map[string]string{}
+		}
+		if _, twice := values[last]; twice {
+			return fmt.Errorf("%s stands twice", last)
+		}
+		values[last] = item[len(found[0]):]
+	}
+	*target = values
+	return nil
 }

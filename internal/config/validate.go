@@ -46,6 +46,7 @@ func (c *Config) Validate() error {
 		check("data", errors.New("must name a folder"))
 	}
 	check("store", checkStore(c.Store))
+	check("shards", c.checkShards())
 	check("broker", checkBroker(c.Broker))
 	if c.State != "" {
 		check("state", checkRedis(c.State))
@@ -228,6 +229,33 @@ func checkStore(store string) error {
 		return checkURL(store)
 	}
 	return errors.New("must be sqlite:PATH or postgres://USER@HOST/DATABASE")
+}
+
+// checkShards wants a home in PostgreSQL for shards, and for each a name and a place of its own.
+func (c *Config) checkShards() error {
+	places := map[string]string{c.Store: "store"}
+	for _, name := range sortedKeys(c.Shards) {
+		url := c.Shards[name]
+		switch {
+		case !strings.HasPrefix(c.Store, "postgres"):
+			return errors.New("need a store in PostgreSQL, which keeps the map")
+		case !isShardName(name):
+			return fmt.Errorf("%q is no name of a shard: up to 32 small letters, digits and - , other than home", name)
+		case !strings.HasPrefix(url, "postgres"):
+			return fmt.Errorf("%s must be postgres://USER@HOST/DATABASE", name)
+		case places[url] != "":
+			return fmt.Errorf("%s has the URL of %s", name, places[url])
+		}
+		if err := checkURL(url); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		places[url] = name
+	}
+	return nil
+}
+
+func isShardName(name string) bool {
+	return name != "" && len(name) <= 32 && name != "home" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func checkBroker(broker string) error {

@@ -101,8 +101,10 @@ func (f *Follower) tellGone(rooms []string) {
 // enter attaches the rooms of an Entry and returns those of its Resume that the user may not see.
 func (a admission) enter(e *Entry) (gone []string, err error) {
 	var places []chat.Place
+	var unseen missing
 	if e.All {
-		if places, err = a.places(nil); err != nil {
+		places, err = a.places(nil)
+		if unseen.all, err = unanswered(err); err != nil {
 			return nil, err
 		}
 	}
@@ -112,6 +114,7 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 	}
 	if len(named) > 0 {
 		more, err := a.places(slices.Collect(maps.Keys(named)))
+		away, err := unanswered(err)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +122,9 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 			delete(named, p.Room)
 		}
 		places = append(places, more...)
+		unseen.takeFrom(named, away)
 	}
+	a.f.miss(unseen)
 	wants := make([]*want, len(places))
 	for i, p := range places {
 		if after, ok := e.Resume[p.Room]; ok {

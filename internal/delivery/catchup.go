@@ -26,7 +26,7 @@ type catchUp struct {
 
 // catchUpAll is one of the goroutines that catch sessions up. There are as many as may read the Source at once: a storm of sessions waits in a queue, where a
 // session costs a pointer.
-func (h *Hub) catchUpAll() {
+func catchUpAll(h *Hub) {
 	for f := h.behind.pop(); f != nil; f = h.behind.pop() {
 		ctx, cancel := context.WithCancel(h.life.ctx)
 		if f.begin(cancel) {
@@ -88,31 +88,37 @@ func (f *Follower) caughtUp() bool {
 
 // once goes over everything that there is to do.
 func (c catchUp) once() error {
-	if err := c.lookIntoJoins(); err != nil {
-		return err
-	}
+	errs := []error{c.lookForMissing(), c.lookIntoJoins()} // what cannot be read holds up nothing else
 	for _, r := range c.f.lagging() {
-		for {
-			s := c.f.step(r)
-			if s.announce {
-				if err := c.announce(r, s.lag); err != nil {
-					return err
-				}
-				continue
-			}
-			if s.until == 0 {
-				break // live, out, or not to be brought further now
-			}
-			run, err := c.page(r, s)
-			if err != nil {
-				return err
-			}
-			if !c.replay(r, s, run) {
-				return nil // the session has no room: Drained begins anew
-			}
+		full, err := c.bringOn(r)
+		if errs = append(errs, err); full {
+			return nil // the session has no room: Drained begins anew
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// bringOn brings the session as far as it can be now in one room; full says that it takes no more.
+func (c catchUp) bringOn(r *room) (full bool, err error) {
+	for {
+		s := c.f.step(r)
+		if s.announce {
+			if err := c.announce(r, s.lag); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if s.until == 0 {
+			return false, nil // live, out, or not to be brought further now
+		}
+		run, err := c.page(r, s)
+		if err != nil {
+			return false, err
+		}
+		if !c.replay(r, s, run) {
+			return true, nil
+		}
+	}
 }
 
 // lagging are the rooms in which the session is not live.

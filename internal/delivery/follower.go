@@ -29,6 +29,7 @@ type Follower struct {
 	joins    map[string]protocol.Seq // rooms that its user has joined, by an event that the catch-up has still to look into
 	past     map[string]protocol.Seq // rooms that it is not in: joins up to this seq are nothing new
 	gone     map[string]struct{}     // rooms that it was told to be gone when it came: that its user has left them is nothing new
+	missing  *missing                // rooms that could not be asked about when it came; nil: none
 	held     []heldPush              // pushes that wait for Ready
 	cancel   context.CancelFunc      // ends the catch-up
 	ready    bool                    // Ready was called
@@ -61,6 +62,7 @@ type heldPush struct {
 type users struct {
 	seed   maphash.Seed
 	shards [64]userShard
+	parted parted
 }
 
 type userShard struct {
@@ -141,13 +143,14 @@ func (f *Follower) Close() {
 	}
 	f.closed = true
 	rooms := f.rooms
-	f.rooms, f.lag, f.joins, f.past, f.gone, f.held = nil, nil, nil, nil, nil, nil
+	f.rooms, f.lag, f.joins, f.past, f.gone, f.missing, f.held = nil, nil, nil, nil, nil, nil, nil
 	f.behind.Store(0)
 	if f.cancel != nil {
 		f.cancel()
 	}
 	f.mu.Unlock()
 
+	h.users.parted.remove(f)
 	h.users.remove(f)
 	for _, i := range rooms {
 		r := h.rooms.slab.get(i) // stands, because f is in it

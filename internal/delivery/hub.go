@@ -103,6 +103,7 @@ func New(o Options) *Hub {
 	if h.life.workers = o.Workers; h.life.workers == 0 {
 		h.life.workers = 2 * runtime.GOMAXPROCS(0)
 	}
+	h.users.parted.of = map[*Follower]struct{}{}
 	h.rooms.seed, h.users.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	h.recent = recent{budget: o.RingBytes, rings: map[*room][]*entry{}}
 	if h.recent.budget == 0 {
@@ -137,7 +138,7 @@ func (h *Hub) Start(ctx context.Context) {
 		h.spawn(func(context.Context) { h.work() })
 	}
 	for range maxReads {
-		h.spawn(func(context.Context) { h.catchUpAll() })
+		h.spawn(func(context.Context) { catchUpAll(h) })
 	}
 	h.spawn(h.agenda.run)
 	h.spawn(h.position.keep)

@@ -21,6 +21,7 @@ const (
 	compareRooms  = 4096 // in one question
 	idleRounds    = 3    // comparisons that find nobody in a room, 60 s apart at the least from first to last, before it is unbound
 	rememberEvery = 5    // rounds after which the position to ask from is renewed: it is then 5 to 10 s old
+	missingRounds = 5    // rounds after which rooms that could not be asked about are asked about again
 	sessionRounds = 15   // rounds after which sessions are asked for anyway
 	roundTimeout  = 10 * time.Second
 )
@@ -103,6 +104,9 @@ func (p *position) round(ctx context.Context, n int) {
 	}
 	if n%sessionRounds == 0 {
 		poke(p.sessionsChanged)
+	}
+	if n%missingRounds == 0 {
+		h.users.parted.look()
 	}
 }
 
@@ -201,16 +205,13 @@ func (p *position) compareHeads(ctx context.Context, rooms []headed) error {
 	for i, r := range rooms {
 		ids[i] = r.room.id
 	}
-	heads, err := p.hub.source.Heads(ctx, ids)
-	if err != nil {
-		return err
-	}
+	heads, err := p.hub.source.Heads(ctx, ids) // with an error, some
 	for _, r := range rooms {
 		if head := heads[r.room.id]; head >= r.next {
 			p.hub.arrive(r.room, &arrival{kind: arrivedHead, seq: head})
 		}
 	}
-	return nil
+	return err
 }
 
 // unbind lets go of rooms in which nobody is. Who comes back while it does finds the room bound and relies on it: such a room is bound anew.

@@ -165,3 +165,49 @@ func (r *router) of(n int) *shard { return r.shards[r.table.Load().places[n]] }
 
 func roomSlot(room string) int { return slots.Room(room) }
 func userSlot(user string) int { return slots.User(user) }
+
+// Status is how a shard is.
+type Status struct {
+	Name   string
+	Away   bool   // it does not answer, and is not asked
+	Failed uint64 // questions that it did not answer
+	Spared uint64 // questions that it was not asked, because it was away
+	Slots  int    // how many the map gives it
+}
+
+// Status may be asked at any time.
+func (r *router) Status() []Status {
+	t := r.table.Load()
+	all := make([]Status, len(r.shards))
+	for i, s := range r.shards {
+		all[i] = Status{Name: s.name, Away: s.away.Load(), Failed: s.failed.Load(), Spared: s.spared.Load()}
+	}
+	for _, place := range t.places {
+		all[place].Slots++
+	}
+	return all
+}
+
+// Parked is how many bytes of appends and moves wait for their slots to arrive, and how many may.
+func (r *rooms) Parked() (bytes, most int) { return int(r.parking.bytes.Load()), parkedMost }
+
+// Stats are those of all shards together.
+func (r *router) Stats() store.Stats {
+	all := r.shards[0].store.Stats()
+	for _, s := range r.shards[1:] {
+		one := s.store.Stats()
+		all.Transactions += one.Transactions
+		all.Events += one.Events
+		all.Cursors += one.Cursors
+		all.Failures += one.Failures
+		all.Refused += one.Refused
+		all.LaneBytes += one.LaneBytes
+		all.Connections += one.Connections
+		all.ConnectionsMost += one.ConnectionsMost
+		for i := range all.Lanes {
+			all.Lanes[i].Waiting += one.Lanes[i].Waiting
+			all.Lanes[i].Bytes += one.Lanes[i].Bytes
+		}
+	}
+	return all
+}
