@@ -7,17 +7,27 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LISTEN  ?= 127.0.0.1:8080
 DATA    ?= ./.parley
+BROKER  ?= nats
 
 .PHONY: help
 help: ## say what there is (this)
 	@echo 'make TARGET, where TARGET is one of'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'run listens on LISTEN ($(LISTEN)) and keeps its data in DATA ($(DATA)); build writes bin/parley.'
 
 .PHONY: run
 run: build ## build and start a server for this laptop; it prints what to open
 	@exec bin/parley serve --dev --listen '$(LISTEN)' --data '$(DATA)'
+
+.PHONY: cluster
+cluster: build ## run a cluster on this laptop: three nodes, PostgreSQL, Redis, HAProxy, and BROKER (nats, redis, kafka, rabbitmq)
+	@go build -o bin/parley-cluster ./scripts/cluster
+	@exec bin/parley-cluster -listen '$(LISTEN)' -broker '$(BROKER)'
+
+.PHONY: cluster-clean
+cluster-clean: ## remove the data of make cluster
+	@rm -rf .parley-cluster
 
 .PHONY: build
 build: ## build bin/parley, one static binary with the web client in it

@@ -103,6 +103,8 @@ var layout = []row{
 		libs:    "json kong yaml isatty",
 	},
 
+	{pkg: "scripts/cluster", libs: "nats-server"},
+
 	// For tests.
 	{pkg: "internal/broker/brokertest", imports: "protocol internal/broker internal/testkit", libs: "go-cmp goleak rapid", tests: true},
 	{pkg: "internal/state/statetest", imports: "internal/state", libs: "go-cmp rapid", tests: true},
