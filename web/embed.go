@@ -37,6 +37,9 @@ type Settings struct {
 	Dev bool `json:"dev"`
 }
 
+// widget is the script that puts conversations into other pages.
+const widget = "/widget.js"
+
 // A file of the client, ready to be served.
 type file struct {
 	name        string
@@ -70,6 +73,11 @@ func serve(from fs.FS, settings Settings) http.Handler {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "The page can only be read.", http.StatusMethodNotAllowed)
 			return
+		}
+		if r.URL.Path == widget {
+			// Any page may load it: there is nothing in it that is not everybody's, and what it may then do is decided by the API.
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}
 		w.Header().Set("Content-Type", f.contentType)
 		w.Header().Set("Cache-Control", f.cache)
@@ -114,6 +122,9 @@ func load(from fs.FS, settings Settings) (map[string]file, error) {
 		page, err := newFile("/", []byte(unbuilt))
 		return map[string]file{"/": page}, err
 	}
+	if err == nil && settings.Dev {
+		err = loadDemo(files)
+	}
 	return files, err
 }
 
@@ -149,10 +160,9 @@ func newFile(target string, content []byte) (file, error) {
 // contentTypeOf knows all the kinds of file that the client consists of, and answers "" for others. Package mime would
 // answer differently on each machine.
 func contentTypeOf(target string) string {
-	if target == "/" {
-		return "text/html; charset=utf-8"
-	}
 	switch path.Ext(target) {
+	case "": // the path of a page: its file is told by its place
+		return "text/html; charset=utf-8"
 	case ".css":
 		return "text/css; charset=utf-8"
 	case ".js":

@@ -19,6 +19,7 @@ var client = fstest.MapFS{
 	"built/app/assets/index-Ab12.js":  {Data: []byte("export {}")},
 	"built/app/assets/index-Cd34.css": {Data: []byte("p {}")},
 	"built/app/mark.svg":              {Data: []byte("<svg/>")},
+	"built/app/widget.js":             {Data: []byte("(() => {})()")},
 }
 
 func get(t *testing.T, from fs.FS, settings Settings, method, target string, header http.Header) *http.Response {
@@ -170,5 +171,38 @@ func TestOnlyConfiguredOriginsMayFrame(t *testing.T) {
 func TestRefusesFilesOfUnknownKind(t *testing.T) {
 	if _, err := load(fstest.MapFS{"built/app/notes.txt": {Data: []byte("x")}}, Settings{}); err == nil {
 		t.Error("a file without a content type was loaded")
+	}
+}
+
+func TestAnyPageMayLoadTheWidget(t *testing.T) {
+	response := get(t, client, Settings{}, http.MethodGet, "/widget.js", http.Header{"Origin": {"https://other.example"}})
+	header := response.Header
+	if response.StatusCode != http.StatusOK || header.Get("Access-Control-Allow-Origin") != "*" || header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
+		t.Errorf("GET /widget.js: %d %v", response.StatusCode, header)
+	}
+	if header.Get("Content-Type") != "text/javascript; charset=utf-8" || header.Get("Cache-Control") != "no-cache" || header.Get("ETag") == "" {
+		t.Errorf("GET /widget.js: %v", header)
+	}
+	again := get(t, client, Settings{}, http.MethodGet, "/widget.js", http.Header{"If-None-Match": {header.Get("ETag")}})
+	if again.StatusCode != http.StatusNotModified || again.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("with the same ETag: %d %v", again.StatusCode, again.Header)
+	}
+	for _, target := range []string{"/", "/mark.svg", "/assets/index-Ab12.js"} {
+		if header := get(t, client, Settings{}, http.MethodGet, target, nil).Header; header.Get("Access-Control-Allow-Origin") != "" || header.Get("Cross-Origin-Resource-Policy") != "" {
+			t.Errorf("GET %s is for other origins, too: %v", target, header)
+		}
+	}
+}
+
+func TestOnlyDevelopmentHasTheDemo(t *testing.T) {
+	for target, contentType := range map[string]string{
+		"/demo": "text/html; charset=utf-8", "/demo/video": "text/html; charset=utf-8", "/demo/demo.js": "text/javascript; charset=utf-8", "/demo/demo.css": "text/css; charset=utf-8",
+	} {
+		if response := get(t, client, Settings{Dev: true}, http.MethodGet, target, nil); response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != contentType {
+			t.Errorf("GET %s: %d %s", target, response.StatusCode, response.Header.Get("Content-Type"))
+		}
+		if response := get(t, client, Settings{}, http.MethodGet, target, nil); response.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s of a server that is in use: %d, want 404", target, response.StatusCode)
+		}
 	}
 }

@@ -4,7 +4,7 @@ import { defineConfig } from "vite";
 import { aliases } from "./aliases.js";
 
 /** Browsers that know light-dark(), native nesting and popovers. */
-const target = ["chrome123", "firefox125", "safari17.5"];
+export const target = ["chrome123", "firefox125", "safari17.5"];
 
 // The client at /. While it is worked on, `npm run dev` serves it and passes calls on to a server in development mode at 127.0.0.1:8080.
 export default defineConfig({

@@ -201,7 +201,7 @@ func (s *Server) Handler(g *gateway.Gateway, page http.Handler) http.Handler {
 	mux.Handle("/v1/poll", over.crossOrigin(over.servePoll))
 	mux.Handle("/v1/", over.crossOrigin(over.serveCall))
 	if s.Dev {
-		mux.HandleFunc("POST /dev/token", s.serveDevToken)
+		mux.Handle("POST /dev/token", over.crossOrigin(s.serveDevToken))
 	}
 	mux.Handle("/", page)
 	return mux

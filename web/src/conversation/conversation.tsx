@@ -22,6 +22,8 @@ export interface ConversationProps {
   /** the root of the thread that is open beside the messages */
   readonly thread?: number | undefined;
   readonly onThread: (seq: number | undefined) => void;
+  /** opened by the user, who goes on to write; not where it is part of a page that they came to read */
+  readonly focus?: boolean;
   /** what stands before the title, such as a way back */
   readonly leading?: ReactNode;
   /** what stands at the end of the title's line */
@@ -36,7 +38,7 @@ export function Conversation(props: ConversationProps): ReactNode {
   return ready ? <div className="conversation empty"><h2>Not your conversation</h2><p>It does not exist, or you are not in it any more.</p></div> : <div className="conversation" aria-busy="true" />;
 }
 
-function Known({ entry, room: id, target, thread, onThread, leading, actions }: ConversationProps & { entry: InboxEntry }): ReactNode {
+function Known({ entry, room: id, target, thread, onThread, focus = true, leading, actions }: ConversationProps & { entry: InboxEntry }): ReactNode {
   const { items, room, timeline, ...rest } = useTimeline(id);
   const state = { items, ...rest };
   const { me } = useParley();
@@ -44,7 +46,7 @@ function Known({ entry, room: id, target, thread, onThread, leading, actions }: 
   const { acts, editing, edited, removing, removed, problem, forget } = useActs(room, input, onThread);
   const closed = entry.room.settings.post === "moderators" && !moderates(entry.me);
   useEffect(() => {
-    if (matchMedia("(hover: hover)").matches) input.current?.focus(); // a phone's keyboard would cover the messages
+    if (focus && matchMedia("(hover: hover)").matches) input.current?.focus(); // a phone's keyboard would cover the messages
   }, []);
   const lastOwn = (): Message | undefined => {
     const own = items.findLast((item) => item.type === "message" && item.message.user === me && item.message.deleted_at === undefined);

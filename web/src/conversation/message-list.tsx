@@ -270,7 +270,7 @@ function useActive() {
     const message = (target: EventTarget): HTMLElement | null => (target as HTMLElement).closest<HTMLElement>("[data-key]");
     return {
       onPointerOver: (event: PointerEvent) => event.pointerType === "mouse" && setKey(message(event.target)?.dataset["key"]),
-      onPointerLeave: (event: PointerEvent<HTMLElement>) => event.currentTarget.contains(event.currentTarget.ownerDocument.activeElement) || setKey(undefined),
+      onPointerLeave: (event: PointerEvent<HTMLElement>) => event.currentTarget.matches(":focus-within") || setKey(undefined),
       onFocus: (event: FocusEvent) => setKey(message(event.target)?.dataset["key"]),
       onKeyDown: move,
     };

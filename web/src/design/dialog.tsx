@@ -8,7 +8,7 @@ export function Dialog({ title, onClose, children }: { title: string; onClose():
   const heading = useId();
   useEffect(() => {
     const dialog = element.current!;
-    const before = document.activeElement;
+    const before = (dialog.getRootNode() as Document | ShadowRoot).activeElement;
     dialog.showModal();
     (dialog.querySelector<HTMLElement>(".dialog-body input:not([type=radio])") ?? dialog.querySelector<HTMLElement>(".dialog-body button"))?.focus();
     return () => {

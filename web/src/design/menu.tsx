@@ -63,7 +63,7 @@ export function Menu({ anchor, label, choices, onClose }: { anchor: HTMLElement;
     if (step === undefined) return;
     event.preventDefault();
     const items = [...list.current!.querySelectorAll<HTMLElement>("button")];
-    const at = items.indexOf(document.activeElement as HTMLElement);
+    const at = items.indexOf((list.current!.getRootNode() as Document | ShadowRoot).activeElement as HTMLElement);
     items.at((at + step) % items.length)?.focus();
   };
   return (

@@ -52,7 +52,8 @@ export function useHold(timeline: Timeline, state: TimelineState, lines: unknown
 
   const top = useRef(0);
   const toEnd = useCallback(() => {
-    const element = scroller.current!;
+    const element = scroller.current;
+    if (!element) return; // taken away between a change of size and its news
     element.scrollTop = element.scrollHeight;
     top.current = element.scrollTop;
   }, [scroller]);
