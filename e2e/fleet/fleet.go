@@ -42,9 +42,9 @@ type Config struct {
 	Heartbeat time.Duration
 	// Isolated puts the last node into a network namespace of its own, so that it can be cut off. It needs root.
 	Isolated bool
-	// Flags are more flags for every node.
-	Flags []string
-	Seed  uint64
+	// Flags are more flags for every node, Settings more settings of PostgreSQL.
+	Flags, Settings []string
+	Seed            uint64
 }
 
 // Engine is a server that nodes can do without for a while.
@@ -93,36 +93,35 @@ func Start(t testing.TB, c Config) *Fleet {
 	if c.Isolated {
 		f.network = newNamespace(t)
 	}
-	f.Postgres = testkit.StartPostgres(t)
+	f.Postgres = testkit.StartPostgres(t, c.Settings...)
 	f.State = testkit.StartRedis(t)
 	broker := f.startBroker()
 	database, err := url.Parse(f.Postgres.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Store = NewProxy(t, "unix", database.Query().Get("host")+"/.s.PGSQL.5432", f.hosts()...)
+	f.Store = NewProxy(t, "unix", database.Query().Get("host")+"/.s.PGSQL.5432", "127.0.0.1")
+	store := "postgres://postgres@" + f.Store.Addr() + database.Path + "?sslmode=disable"
+	if f.network != nil {
+		f.lend(store, broker, f.State.URL)
+	}
 	data := t.TempDir()
 	for i := range c.Nodes {
-		host := "127.0.0.1"
+		n := &Node{t: t, Name: fmt.Sprint("node", i+1), binary: c.Binary, host: "127.0.0.1"}
+		trusted := n.host // the balancer
 		if c.Isolated && i == c.Nodes-1 {
-			host = f.network.inner
-		}
-		n := &Node{t: t, Name: fmt.Sprint("node", i+1), binary: c.Binary, host: host}
-		if host != "127.0.0.1" {
-			n.namespace = f.network.name
+			n.host, n.namespace, trusted = f.network.inner, f.network.name, f.network.outer
 		}
 		n.flags = append([]string{
 			"--data", data, "--node", n.Name, "--log-format", "json", "--heartbeat", c.Heartbeat.String(), "--drain", "2s",
-			"--store", "postgres://postgres@" + f.Store.Addr(f.outer(host)) + database.Path + "?sslmode=disable",
-			"--broker", f.reach(broker, host), "--state", f.reach(f.State.URL+"/2", host),
-			"--proxies-protocol", "--proxies-trusted", f.outer(host),
+			"--store", store, "--broker", broker, "--state", f.State.URL + "/2", "--proxies-protocol", "--proxies-trusted", trusted,
 			"--limits-messages-per-second=0", "--limits-burst=0", "--limits-room-messages-per-second=0", "--limits-room-burst=0", "--limits-calls-per-second=0",
 		}, c.Flags...)
 		n.Start()
 		t.Cleanup(n.end)
 		f.Nodes = append(f.Nodes, n)
 	}
-	f.credentials(data, f.Postgres, database)
+	f.credentials(data, database.String())
 	f.startBalancer()
 	f.sampler = f.sample()
 	return f
@@ -152,43 +151,21 @@ func (f *Fleet) startBroker() string {
 	return ""
 }
 
-// hosts are where the nodes may look for us.
-func (f *Fleet) hosts() []string {
-	if f.network == nil {
-		return []string{"127.0.0.1"}
+// lend has a node within the namespace find what is on our loopback interface at the same addresses: nodes of a cluster are told the same.
+func (f *Fleet) lend(urls ...string) {
+	for _, at := range urls {
+		u, err := url.Parse(at)
+		if err != nil {
+			f.T.Fatal(err)
+		}
+		f.network.lend(f.T, u.Host)
 	}
-	return []string{"127.0.0.1", f.network.outer}
-}
-
-// outer is our own address as a node on that host sees it.
-func (f *Fleet) outer(host string) string {
-	if host == "127.0.0.1" {
-		return host
-	}
-	return f.network.outer
-}
-
-// reach is the URL at which a node on that host finds what is at a URL on the loopback interface. From within the namespace that takes a way out.
-func (f *Fleet) reach(loopback, host string) string {
-	if host == "127.0.0.1" {
-		return loopback
-	}
-	u, err := url.Parse(loopback)
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	if f.Config.Broker == "kafka" && u.Scheme == "kafka" {
-		f.network.lend(f.T, u.Host) // Kafka tells its clients its own address, which must lead there from within
-		return loopback
-	}
-	u.Host = f.network.wayOut(f.T, u.Host)
-	return u.String()
 }
 
 // credentials makes an API key, and finds the secret that signs tokens.
-func (f *Fleet) credentials(data string, _ *testkit.Postgres, database *url.URL) {
+func (f *Fleet) credentials(data, database string) {
 	f.T.Helper()
-	out, err := command(f.Binary, "key", "create", "--data", data, "--name", "fleet", "--store", database.String())
+	out, err := command(f.Binary, "key", "create", "--data", data, "--name", "fleet", "--store", database)
 	if err != nil {
 		f.T.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -42,8 +41,11 @@ func newNamespace(t testing.TB) *namespace {
 	t.Cleanup(func() {
 		if ns.file != nil {
 			ns.file.Close()
+			if err := ns.ip("link", "del", ns.cable); err != nil { // it would go with the namespace, but some time later
+				t.Error(err)
+			}
 		}
-		if err := ns.ip("netns", "del", ns.name); err != nil { // the cable goes with it
+		if err := ns.ip("netns", "del", ns.name); err != nil {
 			t.Error(err)
 		}
 	})
@@ -85,17 +87,10 @@ func (ns *namespace) cut(t testing.TB, out bool) {
 	}
 }
 
-// wayOut is an address that leads from within to one on our loopback interface.
-func (ns *namespace) wayOut(t testing.TB, loopback string) string {
-	t.Helper()
-	return NewProxy(t, "tcp", loopback, ns.outer).Addr(ns.outer)
-}
-
-// lend has an address on the loopback interface within lead to the same on ours, by the cable.
+// lend has an address on the loopback interface within lead to the same on ours, over the cable.
 func (ns *namespace) lend(t testing.TB, loopback string) {
 	t.Helper()
-	out := ns.wayOut(t, loopback)
-	p := &Proxy{open: map[net.Conn]struct{}{}}
+	out := NewProxy(t, "tcp", loopback, ns.outer).Addr()
 	var l net.Listener
 	err := ns.within(func() (err error) {
 		l, err = net.Listen("tcp", loopback)
@@ -104,17 +99,13 @@ func (ns *namespace) lend(t testing.TB, loopback string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.listeners = []net.Listener{l}
-	p.conns.Go(func() {
-		p.accept(l, func() (conn net.Conn, err error) {
-			err = ns.within(func() (err error) {
-				conn, err = (&net.Dialer{FallbackDelay: -1}).DialContext(context.Background(), "tcp4", out)
-				return err
-			})
-			return conn, err
+	serve(t, l, func() (conn net.Conn, err error) {
+		err = ns.within(func() (err error) {
+			conn, err = (&net.Dialer{FallbackDelay: -1}).Dial("tcp4", out)
+			return err
 		})
+		return conn, err
 	})
-	t.Cleanup(p.close)
 }
 
 // within does something that makes sockets, on a thread that is in the namespace and is not used again.

@@ -13,43 +13,41 @@ import (
 // Proxy carries TCP connections to a server, and can cut those to PostgreSQL at the worst moment: when a COMMIT is on its way, before its answer. Its methods
 // may be called from any goroutine.
 type Proxy struct {
-	network, target string
-	listeners       []net.Listener
-	conns           sync.WaitGroup
-	left            atomic.Int64 // cuts to be made
+	listener net.Listener
+	conns    sync.WaitGroup
+	left     atomic.Int64 // cuts to be made
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
 }
 
-// commitMessage is COMMIT in PostgreSQL's protocol, as the driver sends it: a simple query.
-var commitMessage = []byte("Q\x00\x00\x00\x0bcommit\x00")
+// What begins and ends a transaction that writes, in PostgreSQL's protocol, as the store sends it: simple queries. One that only reads begins in more words.
+var (
+	beginMessage  = []byte("BEGIN\x00")
+	readsMessage  = []byte("BEGIN ISOLATION")
+	commitMessage = []byte("Q\x00\x00\x00\x0bCOMMIT\x00")
+)
 
-// NewProxy listens on a port of each host for connections to a server, until the end of the test.
-func NewProxy(t testing.TB, network, target string, hosts ...string) *Proxy {
+// NewProxy listens on a port of a host for connections to a server, until the end of the test.
+func NewProxy(t testing.TB, network, target, host string) *Proxy {
 	t.Helper()
-	p := &Proxy{network: network, target: target, open: map[net.Conn]struct{}{}}
-	for _, host := range hosts {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.listeners = append(p.listeners, l)
-		p.conns.Go(func() { p.accept(l, func() (net.Conn, error) { return net.Dial(network, target) }) })
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return serve(t, l, func() (net.Conn, error) { return net.Dial(network, target) })
+}
+
+// serve carries connections that come to a listener.
+func serve(t testing.TB, l net.Listener, dial func() (net.Conn, error)) *Proxy {
+	p := &Proxy{listener: l, open: map[net.Conn]struct{}{}}
+	p.conns.Go(func() { p.accept(dial) })
 	t.Cleanup(p.close)
 	return p
 }
 
-// Addr is where it listens on a host.
-func (p *Proxy) Addr(host string) string {
-	for _, l := range p.listeners {
-		if at, _, err := net.SplitHostPort(l.Addr().String()); err == nil && at == host {
-			return l.Addr().String()
-		}
-	}
-	return ""
-}
+// Addr is where it listens.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // CutCommits cuts so many connections, each when it has passed a COMMIT on: one COMMIT in four.
 func (p *Proxy) CutCommits(n int) { p.left.Store(int64(n)) }
@@ -58,9 +56,9 @@ func (p *Proxy) CutCommits(n int) { p.left.Store(int64(n)) }
 func (p *Proxy) Left() int { return int(max(p.left.Load(), 0)) }
 
 // accept carries the connections that come.
-func (p *Proxy) accept(l net.Listener, dial func() (net.Conn, error)) {
+func (p *Proxy) accept(dial func() (net.Conn, error)) {
 	for {
-		client, err := l.Accept()
+		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
@@ -84,12 +82,17 @@ func (p *Proxy) carry(client, server net.Conn) {
 		client.Close()
 	})
 	buf := make([]byte, 64<<10)
-	for {
+	for writes := false; ; {
 		n, err := client.Read(buf)
 		if err != nil {
 			return
 		}
-		cut := p.left.Load() > 0 && bytes.Contains(buf[:n], commitMessage) && rand.IntN(4) == 0 && p.left.Add(-1) >= 0
+		if bytes.Contains(buf[:n], beginMessage) {
+			writes = true
+		} else if bytes.Contains(buf[:n], readsMessage) {
+			writes = false
+		}
+		cut := writes && p.left.Load() > 0 && bytes.Contains(buf[:n], commitMessage) && rand.IntN(4) == 0 && p.left.Add(-1) >= 0
 		if cut {
 			client.Close() // first, so that no answer gets through
 		}
@@ -112,9 +115,7 @@ func (p *Proxy) note(open bool, conns ...net.Conn) {
 }
 
 func (p *Proxy) close() {
-	for _, l := range p.listeners {
-		l.Close()
-	}
+	p.listener.Close()
 	p.mu.Lock()
 	for c := range p.open {
 		c.Close()
