@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parley-im/parley/internal/auth"
@@ -37,10 +38,11 @@ var (
 		FROM sessions s LEFT JOIN nodes n ON n.id = s.node WHERE s.user_id IN {list $1}`)
 	liveSessions = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s JOIN nodes n ON n.id = s.node WHERE s.user_id = $1 AND n.beat_at >= $2
 		ORDER BY s.created_at DESC, s.id DESC`)
-	allSessions   = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
-	sessionsAt    = database.SQL(`SELECT s.id FROM sessions s WHERE s.node = $1`)
-	knownSessions = database.SQL(`SELECT id FROM sessions WHERE id IN {list $1} {users user_id}`)
-	upsertSession = database.SQL(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	allSessions    = database.SQL(`SELECT ` + sessionCols + ` FROM sessions s WHERE s.user_id = $1 ORDER BY s.device`)
+	sessionsAt     = database.SQL(`SELECT s.id FROM sessions s WHERE s.node = $1`)
+	knownSessions  = database.SQL(`SELECT id FROM sessions WHERE id IN {list $1} {users user_id}`)
+	upsertSessions = database.SQL(`INSERT INTO sessions (user_id, device, id, client, node, created_at, issued_at)
+		SELECT p.a, p.b, p.c, p.d, p.e, CAST(p.f AS BIGINT), CAST(p.g AS BIGINT) FROM {sevens $1} p WHERE true
 		ON CONFLICT (user_id, device) DO UPDATE SET id = excluded.id, client = excluded.client, node = excluded.node, created_at = excluded.created_at,
 			issued_at = excluded.issued_at`)
 	deleteSessions = database.SQL(`DELETE FROM sessions WHERE id IN {list $1}`)
@@ -182,12 +184,21 @@ func admit(b *database.Batch, openings []*opening, sessions map[device]held, rev
 		sessions[d] = held{n.ID, n.Node, true}
 		opened[d] = n
 	}
-	for _, n := range opened {
-		b.Exec(upsertSession, n.User, n.Device, n.ID, n.Client, n.Node, n.CreatedAt, n.IssuedAt)
+	if len(opened) > 0 { // in one statement, however many come back at once
+		rows := make([][7]any, 0, len(opened))
+		for _, n := range opened {
+			rows = append(rows, [7]any{n.User, n.Device, n.ID, kept(n.Client), n.Node, int64(n.CreatedAt), n.IssuedAt})
+		}
+		b.Exec(upsertSessions, database.JSONList(rows))
 	}
 	if taken {
 		b.Exec(markAuth)
 	}
+}
+
+// kept is a text without what an engine would refuse, and with it everybody else's session.
+func kept(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "\ufffd")
 }
 
 // refused reports whether the session's token was issued before its user or device was revoked, or may have been: without iat it counts as issued at 0.

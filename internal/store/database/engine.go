@@ -134,6 +134,7 @@ func (q Text) on(sharded bool) string {
 //	{list $1}    a one-column subquery of the strings of a JSON array
 //	{pairs $1}   a table (a, b) of the pairs of strings of a JSON array of arrays
 //	{triples $1} the same with a third string (a, b, c)
+//	{sevens $1}  the same with seven strings (a … g)
 //	{places $1}  a table (a, b) of a string and an integer
 //	{changed}    the position of this transaction in the order of commits, for writing
 //	{position}   the position of this snapshot, as text
@@ -173,22 +174,24 @@ func bothSQL(common string) Text {
 			{"{list $", "(SELECT value FROM json_each($"},
 			{"{pairs $", "(SELECT value->>0 AS a, value->>1 AS b FROM json_each($"},
 			{"{triples $", "(SELECT value->>0 AS a, value->>1 AS b, value->>2 AS c FROM json_each($"},
+			{"{sevens $", "(SELECT value->>0 AS a, value->>1 AS b, value->>2 AS c, value->>3 AS d, value->>4 AS e, value->>5 AS f, value->>6 AS g FROM json_each($"},
 			{"{places $", "(SELECT value->>0 AS a, value->>1 AS b FROM json_each($"},
 			{"{changed}", "(SELECT v FROM tick)"},
 			{"{position}", "(SELECT CAST(v + 1 AS TEXT) FROM tick)"},
 			{"{at $", "CAST(($"},
 			{"{returning ", "/* alone: "},
-		}, map[string]string{"{list $": "))", "{pairs $": "))", "{triples $": "))", "{places $": "))", "{at $": ") AS INTEGER)", "{returning ": " */"}),
+		}, map[string]string{"{list $": "))", "{pairs $": "))", "{triples $": "))", "{sevens $": "))", "{places $": "))", "{at $": ") AS INTEGER)", "{returning ": " */"}),
 		Postgres: replaceAll(common, [][2]string{
 			{"{list $", "(SELECT jsonb_array_elements_text($"},
 			{"{pairs $", "(SELECT e->>0 AS a, e->>1 AS b FROM jsonb_array_elements($"},
 			{"{triples $", "(SELECT e->>0 AS a, e->>1 AS b, e->>2 AS c FROM jsonb_array_elements($"},
+			{"{sevens $", "(SELECT e->>0 AS a, e->>1 AS b, e->>2 AS c, e->>3 AS d, e->>4 AS e, e->>5 AS f, e->>6 AS g FROM jsonb_array_elements($"},
 			{"{places $", "(SELECT e->>0 AS a, (e->>1)::bigint AS b FROM jsonb_array_elements($"},
 			{"{changed}", "pg_current_xact_id()"},
 			{"{position}", "pg_snapshot_xmin(pg_current_snapshot())::text"},
 			{"{at $", "($"},
 			{"{returning ", "RETURNING "},
-		}, map[string]string{"{list $": "::text::jsonb))", "{pairs $": "::text::jsonb) e)", "{triples $": "::text::jsonb) e)", "{places $": "::text::jsonb) e)", "{at $": "::text::xid8)", "{returning ": ""}),
+		}, map[string]string{"{list $": "::text::jsonb))", "{pairs $": "::text::jsonb) e)", "{triples $": "::text::jsonb) e)", "{sevens $": "::text::jsonb) e)", "{places $": "::text::jsonb) e)", "{at $": "::text::xid8)", "{returning ": ""}),
 	}
 }
 
@@ -212,7 +215,7 @@ func replaceAll(s string, openings [][2]string, tails map[string]string) string 
 	return s
 }
 
-// JSONList is the parameter of {list}, {pairs} and {places}.
+// JSONList is the parameter of {list}, {pairs}, {triples}, {sevens} and {places}.
 func JSONList(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -59,6 +59,12 @@ func testSessionsReplace(f *fixture) {
 	f.equal("standing", standing, map[string]bool{desk.ID: true, again.ID: true})
 	f.equal("another user's device of the same name", f.opened("bob", "phone", "n1").User, "bob")
 
+	// What a program says of itself may be anything, and must not keep others out whose sessions are opened in the same transaction.
+	odd := auth.Session{ID: f.clientID(), User: "eve", Device: "d", Client: "a\x00b\xffc", Node: "n1", CreatedAt: protocol.At(f.clock.now()), IssuedAt: 100}
+	_, err = f.store.Open(f.Context(), &odd)
+	f.must(err)
+	f.equal("an odd client", f.sessions("eve")[0].Client, "ab\ufffdc")
+
 	f.must(f.store.End(f.Context(), []string{desk.ID, phone.ID, "none"}))
 	f.must(f.store.End(f.Context(), nil))
 	f.equal("after the end", f.sessions("ann"), []auth.Session{again})
