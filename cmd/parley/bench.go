@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,10 +33,11 @@ type benchCommand struct {
 // benchFlags are those of every scenario.
 type benchFlags struct {
 	signing
-	URL      string        `help:"The server: http://HOST:PORT, https://HOST:PORT, or unix:PATH." default:"http://127.0.0.1:8080" name:"url"`
+	URL      []string      `help:"The server: http://HOST:PORT, https://HOST:PORT, or unix:PATH. Several are nodes of one cluster, which the users are spread over." default:"http://127.0.0.1:8080" name:"url" sep:","`
 	CA       string        `help:"File with the certificates that vouch for the server's, PEM, in place of the system's." name:"ca" type:"existingfile" placeholder:"FILE"`
 	Duration time.Duration `help:"How long the load lasts." default:"10s"`
 	JSON     bool          `help:"Print one JSON object." name:"json"`
+	Process  []string      `help:"A process on this machine, as NAME=PID, of which is told what the load costs it: the server, PostgreSQL, a broker. What it has started counts with it." placeholder:"NAME=PID" sep:","`
 	History  string        `help:"File for everything that happened, one JSON object a line." type:"path" placeholder:"FILE"`
 }
 
@@ -45,9 +47,12 @@ func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	c.URL, c.Duration, c.Progress = f.URL, f.Duration, os.Stderr
-	if path, isUnix := strings.CutPrefix(f.URL, "unix:"); isUnix {
-		c.URL = "http://localhost"
+	c.URLs, c.Duration, c.Progress = f.URL, f.Duration, os.Stderr
+	if c.Processes, err = processes(f.Process); err != nil {
+		return err
+	}
+	if path, isUnix := strings.CutPrefix(f.URL[0], "unix:"); isUnix && len(f.URL) == 1 {
+		c.URLs = []string{"http://localhost"}
 		c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
@@ -87,6 +92,20 @@ func (f benchFlags) run(ctx context.Context, c bench.Config) (err error) {
 		err = errors.New("the server broke a promise: see lost, duplicated and reordered")
 	}
 	return err
+}
+
+// processes reads NAME=PID.
+func processes(given []string) ([]bench.Process, error) {
+	var all []bench.Process
+	for _, text := range given {
+		name, number, _ := strings.Cut(text, "=")
+		pid, err := strconv.Atoi(number)
+		if err != nil || name == "" || pid < 1 {
+			return nil, fmt.Errorf("--process %s: it is NAME=PID, such as server=1234", text)
+		}
+		all = append(all, bench.Process{Name: name, PID: pid})
+	}
+	return all, nil
 }
 
 type roomsCommand struct {
@@ -135,15 +154,14 @@ func (c *stormCommand) Run(ctx context.Context) error {
 
 type liveCommand struct {
 	benchFlags
-	Watchers  int   `help:"Sessions that watch." default:"10000"`
-	Comments  int   `help:"Comments a second." default:"100"`
-	Sample    int64 `help:"The room's sample_per_s; 0: every comment is pushed." default:"0"`
-	ServerPID int   `help:"The server's process on this machine, to tell the CPU time and the memory that it uses." name:"server-pid" placeholder:"PID"`
+	Watchers int   `help:"Sessions that watch." default:"10000"`
+	Comments int   `help:"Comments a second." default:"100"`
+	Sample   int64 `help:"The room's sample_per_s; 0: every comment is pushed." default:"0"`
 }
 
 // Run is called by the parser.
 func (c *liveCommand) Run(ctx context.Context) error {
-	return c.run(ctx, bench.Config{Scenario: bench.Live, Users: c.Watchers, Comments: c.Comments, SamplePerS: c.Sample, ServerPID: c.ServerPID})
+	return c.run(ctx, bench.Config{Scenario: bench.Live, Users: c.Watchers, Comments: c.Comments, SamplePerS: c.Sample})
 }
 
 type searchBenchCommand struct {

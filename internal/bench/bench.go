@@ -49,11 +49,11 @@ func Scenarios() map[Scenario]string {
 	}
 }
 
-// Config says what to do. Zero fields are the scenario's defaults; URL and Sign are required.
+// Config says what to do. Zero fields are the scenario's defaults; URLs and Sign are required.
 type Config struct {
 	Scenario Scenario
-	// URL of the server: ws, wss, http or https.
-	URL string
+	// URLs of the server, or of the nodes of a cluster, which the users are spread over: ws, wss, http or https.
+	URLs []string
 	// Sign makes a token for a user, good for longer than the run.
 	Sign func(user string) (string, error)
 	// Duration is how long the load lasts, without what comes before and after; 0: 10 s.
@@ -74,8 +74,8 @@ type Config struct {
 	Messages, Rooms int
 	// SamplePerS is settings.sample_per_s of the room in live; 0: every event is pushed.
 	SamplePerS int64
-	// ServerPID is the server's process, where it runs on the same machine and what it uses is to be told: in live.
-	ServerPID int
+	// Processes are those on this machine of which is told what the load costs them: the server's, and the engines' behind it.
+	Processes []Process
 	// TextBytes is the length of a message's text; 0: 64.
 	TextBytes int
 	// Settle is how long the run waits at its end for answers and deliveries while none come; 0: 15 s.
@@ -115,7 +115,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Messages, c.Rooms = cmp.Or(c.Messages, 200_000), cmp.Or(c.Rooms, 100)
 	c.TextBytes = max(cmp.Or(c.TextBytes, 64), stampBytes)
 	switch {
-	case c.URL == "":
+	case len(c.URLs) == 0 || slices.Contains(c.URLs, ""):
 		return c, fmt.Errorf("bench: the URL of the server is missing")
 	case c.Sign == nil:
 		return c, fmt.Errorf("bench: there is nothing to sign tokens with")
@@ -157,10 +157,15 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err := r.setUp(ctx); err != nil {
 		return Report{}, err
 	}
-	r.load(ctx)
+	if err := r.load(ctx); err != nil {
+		return Report{}, err
+	}
 	r.settle()
 	return r.report(), nil
 }
+
+// node is the index of the URL that a user's session is at.
+func (c Config) node(user int) int { return user % len(c.URLs) }
 
 // connOptions are those of every session. Where nothing arrives, a small buffer will do.
 func (c Config) connOptions() client.ConnOptions {

@@ -7,8 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +59,7 @@ func serve(t *testing.T, change func(*config.Config)) bench.Config {
 		t.Fatal(err)
 	}
 	return bench.Config{
-		URL: "http://" + server.Addr(), Duration: 500 * time.Millisecond,
+		URLs: []string{"http://" + server.Addr()}, Duration: 500 * time.Millisecond,
 		Sign: func(user string) (string, error) { return signer.Sign(auth.Claims{User: user, TTL: time.Hour}) },
 	}
 }
@@ -80,7 +83,7 @@ func TestScenarios(t *testing.T) {
 		{Scenario: bench.Durable, Users: 8, Inflight: 16},
 	} {
 		t.Run(string(c.Scenario), func(t *testing.T) {
-			c.URL, c.Sign = base.URL, base.Sign
+			c.URLs, c.Sign = base.URLs, base.Sign
 			if c.Duration == 0 {
 				c.Duration = base.Duration
 			}
@@ -101,6 +104,54 @@ func TestScenarios(t *testing.T) {
 				t.Errorf("report of the storm %+v", r)
 			}
 		})
+	}
+}
+
+// Two addresses stand for two nodes: every room of two has one user at each.
+func TestSeveralNodes(t *testing.T) {
+	c := serve(t, nil)
+	c.Scenario, c.Users, c.RoomSize, c.Inflight, c.URLs = bench.Rooms, 20, 2, 16, append(c.URLs, c.URLs...)
+	c.Processes = []bench.Process{{Name: "both", PID: os.Getpid()}}
+	r := run(t, c)
+	if r.Broken() || r.Nodes == nil || r.Nodes.WithinMS.P50 == 0 || r.Nodes.AcrossMS.P50 == 0 {
+		t.Errorf("report %+v, nodes %+v", r, r.Nodes)
+	}
+	if len(r.Processes) != 1 || r.Processes[0].CPUS <= 0 || r.Processes[0].MicrosPerMessage <= r.Processes[0].MicrosPerDelivery {
+		t.Errorf("processes %+v", r.Processes)
+	}
+	var text bytes.Buffer
+	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "across nodes") || !strings.Contains(text.String(), "  both ") {
+		t.Errorf("%v: the text:\n%s", err, text.String())
+	}
+}
+
+// What a process has started counts with it, and one that is not there is said to be missing.
+func TestProcesses(t *testing.T) {
+	c := serve(t, nil)
+	c.Scenario, c.Users = bench.Durable, 4
+	shell := exec.Command("sh", "-c", "while :; do :; done & echo; wait")
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL)
+		_ = shell.Wait()
+	}()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	c.Processes = []bench.Process{{Name: "shell", PID: shell.Process.Pid}}
+	if r := run(t, c); r.Processes[0].CPUS <= 0 {
+		t.Errorf("what the shell's child has used is missing: %+v", r.Processes)
+	}
+	c.Processes[0].PID = 1 << 30
+	if _, err := bench.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "no process") {
+		t.Errorf("a process that is not there: %v", err)
 	}
 }
 
@@ -156,13 +207,13 @@ func TestHistory(t *testing.T) {
 func TestConfigsThatCannotWork(t *testing.T) {
 	sign := func(string) (string, error) { return "", nil }
 	for _, c := range []bench.Config{
-		{Scenario: "nonsense", URL: "http://h", Sign: sign},
+		{Scenario: "nonsense", URLs: []string{"http://h"}, Sign: sign},
 		{Scenario: bench.Rooms, Sign: sign},
-		{Scenario: bench.Rooms, URL: "http://h"},
-		{Scenario: bench.Rooms, URL: "http://h", Sign: sign, Users: -1},
-		{Scenario: bench.Rooms, URL: "http://h", Sign: sign, TextBytes: 1 << 20},
-		{Scenario: bench.Rooms, URL: "http://h", Sign: sign, RoomSize: 500},
-		{Scenario: bench.Idle, URL: "http://h", Sign: sign, Users: 1 << 30},
+		{Scenario: bench.Rooms, URLs: []string{"http://h"}},
+		{Scenario: bench.Rooms, URLs: []string{"http://h"}, Sign: sign, Users: -1},
+		{Scenario: bench.Rooms, URLs: []string{"http://h"}, Sign: sign, TextBytes: 1 << 20},
+		{Scenario: bench.Rooms, URLs: []string{"http://h"}, Sign: sign, RoomSize: 500},
+		{Scenario: bench.Idle, URLs: []string{"http://h"}, Sign: sign, Users: 1 << 30},
 	} {
 		if _, err := bench.Run(t.Context(), c); err == nil {
 			t.Errorf("Run(%+v) begins", c)

@@ -74,7 +74,7 @@ func FuzzScanEvent(f *testing.F) {
 // listener is a user whose link is not open, for frames to be given to.
 func listener(t testing.TB) *user {
 	t.Helper()
-	c, err := Config{Scenario: Rooms, URL: "http://host", Sign: func(string) (string, error) { return "", nil }, Users: 2}.withDefaults()
+	c, err := Config{Scenario: Rooms, URLs: []string{"http://host"}, Sign: func(string) (string, error) { return "", nil }, Users: 2}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}

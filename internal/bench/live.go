@@ -22,10 +22,6 @@ type LiveReport struct {
 	QuietBeforeMS Quantiles `json:"quiet_before_ms"` // deliveries in the quiet room while the watchers only watched
 	QuietDuringMS Quantiles `json:"quiet_during_ms"` // and while there were comments
 	QuietRatio    float64   `json:"quiet_ratio"`     // of the two p99
-
-	ServerCPUS        float64 `json:"server_cpu_s,omitzero"`           // that the server used during the comments; with Config.ServerPID
-	MicrosPerDelivery float64 `json:"server_us_per_delivery,omitzero"` // of it, for each event pushed to a watcher
-	ServerMB          float64 `json:"server_mb,omitzero"`              // resident memory at the end of the comments
 }
 
 // liveRun is a run of the scenario live: watchers of one room, few of whom comment at a steady rate whatever comes back.
@@ -69,7 +65,10 @@ func (r *liveRun) close() {
 }
 
 // setUp makes both rooms, and has everybody follow theirs.
-func (r *liveRun) setUp(ctx context.Context) error {
+func (r *liveRun) setUp(ctx context.Context) (err error) {
+	if r.measured.first, err = r.usages(); err != nil {
+		return err
+	}
 	for i := range r.c.Users {
 		w, err := newWatcher(r, i, r.delivery)
 		if err != nil {
@@ -140,7 +139,7 @@ func (r *liveRun) measure(ctx context.Context) error {
 		return err
 	}
 	r.quiet[1].delays.Store(r.during)
-	usage, err := r.serverUsage()
+	used, err := r.usages()
 	if err != nil {
 		return err
 	}
@@ -150,11 +149,11 @@ func (r *liveRun) measure(ctx context.Context) error {
 	}
 	r.measured.seconds, r.measured.cpu = time.Since(begin).Seconds(), processorTime()-cpu
 	r.measured.acked, r.measured.delivered = r.count.acked.Load(), r.pushed()
-	after, err := r.serverUsage()
+	after, err := r.usages()
 	if err != nil {
 		return err
 	}
-	r.report.Live = &LiveReport{ServerCPUS: after.cpu - usage.cpu, ServerMB: after.megabytes}
+	r.measured.uses = r.useOf(r.measured.first, used, after)
 	for _, what := range []struct {
 		name string
 		of   []*watcher
@@ -223,12 +222,12 @@ func (r *liveRun) pushed() (n uint64) {
 
 // judge adds up what every watcher has seen.
 func (r *liveRun) judge() {
-	m, l := r.measured, r.report.Live
+	m, l := r.measured, &LiveReport{}
 	r.report = Report{
 		Scenario: Live, Sessions: len(r.watchers) + len(r.quiet), Rooms: 2, Seconds: m.seconds,
 		Sent: r.count.sent.Load(), Acked: r.count.acked.Load(), AckMS: r.ack.quantiles(), DeliveryMS: r.delivery.quantiles(),
 		AckedPerS: float64(m.acked) / m.seconds, DeliveriesPerS: float64(m.delivered) / m.seconds,
-		Failed: r.count.failed.Load(), RateLimited: r.count.limited.Load(), BenchCPUS: m.cpu, Problems: m.problems, Special: Special{Live: l},
+		Failed: r.count.failed.Load(), RateLimited: r.count.limited.Load(), BenchCPUS: m.cpu, Problems: m.problems, Special: Special{Live: l, Processes: m.uses},
 	}
 	l.Watchers, l.SamplePerS, l.Audience = len(r.watchers), r.c.SamplePerS, r.audience.Load()
 	l.QuietBeforeMS, l.QuietDuringMS = r.before.quantiles(), r.during.quantiles()
@@ -240,9 +239,6 @@ func (r *liveRun) judge() {
 		for _, w := range of {
 			r.report.watched(w, head)
 		}
-	}
-	if n := r.pushed(); l.ServerCPUS > 0 && n > 0 {
-		l.MicrosPerDelivery = l.ServerCPUS / float64(n) * 1e6
 	}
 	if n := r.report.Failed; n > 0 {
 		r.report.Problems = append(r.report.Problems, fmt.Sprintf("%d messages were refused, %d of them by a rate limit", n, r.report.RateLimited))
@@ -287,7 +283,4 @@ func (l *LiveReport) lines(line func(name, format string, args ...any)) {
 	}
 	line("quiet room", "%s before", l.QuietBeforeMS)
 	line("", "%s during the comments: p99 %.2f times as long", l.QuietDuringMS, l.QuietRatio)
-	if l.ServerMB > 0 {
-		line("server", "%.2f s of CPU, %.2f µs for each delivery, %.0f MB", l.ServerCPUS, l.MicrosPerDelivery, l.ServerMB)
-	}
 }

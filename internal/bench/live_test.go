@@ -18,7 +18,7 @@ func TestLive(t *testing.T) {
 		t.Run(fmt.Sprint(sample), func(t *testing.T) {
 			c := base
 			c.Scenario, c.Users, c.Comments, c.SamplePerS, c.Duration = bench.Live, 200, 200, sample, 1500*time.Millisecond
-			c.ServerPID = os.Getpid()
+			c.Processes = []bench.Process{{Name: "server", PID: os.Getpid()}}
 			r := run(t, c)
 			l := r.Live
 			if r.Broken() || r.Sent < 100 || r.Acked != r.Sent || r.Delivered != r.Expected || r.Resets > 0 || l.Audience != 200 {
@@ -28,8 +28,11 @@ func TestLive(t *testing.T) {
 			if sample == 0 && (l.Skipped > 0 || r.Delivered < comments) || sample > 0 && (l.Skipped < comments/2 || r.Delivered > comments/2) {
 				t.Errorf("%d comments to %d watchers: %d delivered, %d left out", r.Sent, l.Watchers, r.Delivered, l.Skipped)
 			}
-			if l.QuietBeforeMS.P99 == 0 || l.QuietDuringMS.P99 == 0 || l.QuietRatio == 0 || l.ServerMB < 1 || l.MostPerS == 0 {
+			if l.QuietBeforeMS.P99 == 0 || l.QuietDuringMS.P99 == 0 || l.QuietRatio == 0 || l.MostPerS == 0 {
 				t.Errorf("what it cost the others: %+v", l)
+			}
+			if u := r.Processes[0]; u.PrivateMB < 1 || u.CPUS <= 0 || u.MicrosPerDelivery <= 0 {
+				t.Errorf("what it cost the server: %+v", u)
 			}
 			var text bytes.Buffer
 			if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "times as long") || strings.Contains(text.String(), "left out") != (sample > 0) {

@@ -47,7 +47,7 @@ func newWatcher(r *liveRun, index int, delays *latency) (*watcher, error) {
 	w.delays.Store(delays)
 	var err error
 	w.link, err = client.NewLink(&client.LinkOptions{
-		URL: r.c.URL, Token: r.token(w.id), Device: "bench", Client: "parley bench", Rooms: protocol.RoomsNone,
+		URL: r.c.URLs[r.c.node(index)], Token: r.token(w.id), Device: "bench", Client: "parley bench", Rooms: protocol.RoomsNone,
 		Backoff: client.Backoff{Base: 250 * time.Millisecond, Cap: 2 * time.Second}, Conn: r.c.connOptions(),
 	}, w)
 	return w, err

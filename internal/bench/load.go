@@ -15,12 +15,18 @@ type result struct {
 	cpu              float64
 	caughtUp         time.Duration           // storm: from the cut until everybody had everything
 	heads            map[string]protocol.Seq // of the rooms, as the logs say in the end
+	first            []usage                 // of the processes, before the first session
+	uses             []ProcessUse
 	logs             verdict
 	problems         []string
 }
 
 // load makes the load and measures it.
-func (r *run) load(ctx context.Context) {
+func (r *run) load(ctx context.Context) error {
+	before, err := r.usages()
+	if err != nil {
+		return err
+	}
 	for _, u := range r.users {
 		u.mu.Lock()
 		for _, p := range u.places {
@@ -53,12 +59,17 @@ func (r *run) load(ctx context.Context) {
 	}
 	r.sending.Store(false)
 	r.measured.seconds = time.Since(begin).Seconds()
-	r.measured.acked, r.measured.delivered = r.count.acked.Load(), r.delivered()
+	r.measured.acked, r.measured.delivered = r.count.acked.Load(), r.arrived()
 	r.measured.cpu = processorTime() - cpu
+	after, err := r.usages()
+	if err == nil {
+		r.measured.uses = r.useOf(r.measured.first, before, after)
+	}
+	return err
 }
 
-// delivered is how many events all sessions have got since the load began.
-func (r *run) delivered() (n uint64) {
+// arrived is how many events all sessions have got since the load began.
+func (r *run) arrived() (n uint64) {
 	for _, u := range r.users {
 		u.mu.Lock()
 		for _, p := range u.places {

@@ -68,6 +68,6 @@ func (r *run) show(ctx context.Context, begin time.Time) {
 		gone := time.Since(begin)
 		filled := int(min(gone.Seconds()/r.c.Duration.Seconds(), 1) * width)
 		r.bar.say("%s [%s%s] %s/s acknowledged, %s/s delivered", r.c.Scenario, strings.Repeat("#", filled), strings.Repeat(".", width-filled),
-			number(uint64(float64(r.count.acked.Load())/gone.Seconds())), number(uint64(float64(r.delivered())/gone.Seconds())))
+			number(uint64(float64(r.count.acked.Load())/gone.Seconds())), number(uint64(float64(r.arrived())/gone.Seconds())))
 	}
 }

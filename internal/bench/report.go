@@ -51,11 +51,20 @@ type Report struct {
 	Special
 }
 
-// Special is what only one scenario tells.
+// Special is what only some runs tell.
 type Special struct {
 	Storm  *Recovery     `json:"storm,omitzero"`
 	Live   *LiveReport   `json:"live,omitzero"`
 	Search *SearchReport `json:"search,omitzero"`
+
+	Nodes     *NodesReport `json:"nodes,omitzero"` // where there are several
+	Processes []ProcessUse `json:"processes,omitempty"`
+}
+
+// NodesReport is what only several nodes show.
+type NodesReport struct {
+	WithinMS Quantiles `json:"within_ms"` // deliveries to who is at the sender's node, of a sample
+	AcrossMS Quantiles `json:"across_ms"` // deliveries to who is at another
 }
 
 // Recovery is how sessions came back after a storm cut them.
@@ -79,7 +88,10 @@ func (r *run) report() Report {
 		AckMS: r.ack.quantiles(), DeliveryMS: r.delivery.quantiles(),
 		AckedPerS: float64(m.acked) / m.seconds, DeliveriesPerS: float64(m.delivered) / m.seconds,
 		Reconnects: r.count.returns.Load(), Delayed: r.count.delayed.Load(), RateLimited: r.count.limited.Load(),
-		BenchCPUS: m.cpu, Problems: m.problems,
+		BenchCPUS: m.cpu, Problems: m.problems, Special: Special{Processes: m.uses},
+	}
+	if len(r.c.URLs) > 1 {
+		report.Nodes = &NodesReport{WithinMS: r.within.quantiles(), AcrossMS: r.across.quantiles()}
 	}
 	if r.c.Scenario == Storm {
 		report.Storm = &Recovery{ResumeMS: r.cut.resumed.quantiles(), CaughtUpS: m.caughtUp.Seconds()}
@@ -135,6 +147,10 @@ func (r Report) WriteText(w io.Writer) error {
 		line("delivered", "%s of %s events, %s/s", number(r.Delivered), number(r.Expected), number(uint64(r.DeliveriesPerS)))
 		line("", "%s", r.DeliveryMS)
 	}
+	if r.Nodes != nil {
+		line("on one node", "%s", r.Nodes.WithinMS)
+		line("across nodes", "%s", r.Nodes.AcrossMS)
+	}
 	line("lost", "%s", number(r.Lost))
 	line("duplicated", "%s", number(r.Duplicated))
 	line("reordered", "%s", number(r.Reordered))
@@ -155,6 +171,9 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	if r.Delayed > 0 {
 		line("sent again", "%s times after a refusal for now", number(r.Delayed))
+	}
+	for _, u := range r.Processes {
+		u.lines(line)
 	}
 	line("bench itself", "%.2f s of CPU", r.BenchCPUS)
 	for _, p := range r.Problems {

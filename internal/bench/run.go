@@ -29,12 +29,13 @@ type run struct {
 	rooms  []*room
 	window []*place // in fanout: where each member stands
 
-	sending       atomic.Bool
-	turn          atomic.Uint64
-	count         counters
-	refusals      refusals
-	cut           cut
-	ack, delivery *latency
+	sending        atomic.Bool
+	turn           atomic.Uint64
+	count          counters
+	refusals       refusals
+	cut            cut
+	ack, delivery  *latency
+	within, across *latency // of delivery, where there are several nodes: to who is at the sender's node, and to who is at another
 
 	over    context.Context // ends with the first failure
 	fail    context.CancelCauseFunc
@@ -111,7 +112,7 @@ func newRun(c Config) *run {
 	r := &run{
 		c: c, name: "bench-" + strings.ToLower(rand.Text()[:8]), begin: time.Now(),
 		filler:   strings.Repeat(" as people write", c.TextBytes/16+1)[:c.TextBytes-stampBytes],
-		sampling: 1, ack: newLatency(), delivery: newLatency(),
+		sampling: 1, ack: newLatency(), delivery: newLatency(), within: newLatency(), across: newLatency(),
 		refusals: refusals{disorder: make(map[uint64]struct{})}, cut: cut{resumed: newLatency()},
 		measured: result{heads: make(map[string]protocol.Seq)},
 	}
@@ -139,6 +140,18 @@ func (r *run) close() {
 	})
 	r.caller.CloseIdleConnections()
 	r.fail(nil)
+}
+
+// delivered times a delivery.
+func (r *run) delivered(to, from int, d time.Duration) {
+	r.delivery.add(to, d)
+	switch {
+	case len(r.c.URLs) == 1:
+	case r.c.node(to) == r.c.node(from):
+		r.within.add(to, d)
+	default:
+		r.across.add(to, d)
+	}
 }
 
 // failure is why the run ended early.

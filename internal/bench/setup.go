@@ -23,7 +23,10 @@ func speakers(c Config) int {
 }
 
 // setUp connects everybody and makes the rooms, until everybody has seen all of theirs.
-func (r *run) setUp(ctx context.Context) error {
+func (r *run) setUp(ctx context.Context) (err error) {
+	if r.measured.first, err = r.usages(); err != nil {
+		return err
+	}
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func (r *run) connect(ctx context.Context) error {
 
 // http makes the calls of a user that are not part of the load.
 func (r *run) http(u *user) (*client.HTTP, error) {
-	base := r.c.URL
+	base := r.c.URLs[r.c.node(u.index)]
 	if rest, ok := strings.CutPrefix(base, "ws"); ok {
 		base = "http" + rest
 	}

@@ -81,7 +81,7 @@ func newUser(r *run, index int, rooms protocol.RoomsToAll) (*user, error) {
 	u := &user{r: r, index: index, id: r.name + "-" + strconv.Itoa(index)}
 	var err error
 	u.link, err = client.NewLink(&client.LinkOptions{
-		URL: r.c.URL, Token: r.token(u.id), Device: "bench", Client: "parley bench", Rooms: rooms,
+		URL: r.c.URLs[r.c.node(index)], Token: r.token(u.id), Device: "bench", Client: "parley bench", Rooms: rooms,
 		Backoff: client.Backoff{Base: 250 * time.Millisecond, Cap: 2 * time.Second}, Conn: r.c.connOptions(),
 	}, u)
 	return u, err
@@ -233,7 +233,7 @@ func (u *user) look(p *place, seq protocol.Seq, line []byte, sampled bool) {
 		return
 	}
 	if sent, ok := scanStamp(line); ok {
-		u.r.delivery.add(u.index, time.Since(u.r.begin)-time.Duration(sent)*time.Microsecond)
+		u.r.delivered(u.index, index, time.Since(u.r.begin)-time.Duration(sent)*time.Microsecond)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
