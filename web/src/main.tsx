@@ -8,5 +8,7 @@ import { createRoot } from "react-dom/client";
 
 import { App } from "./app/app.js";
 import { settingsOf } from "./app/settings.js";
+import { showTheme } from "./app/theme.js";
 
+showTheme();
 createRoot(document.getElementById("app")!).render(<App settings={settingsOf(document)} />);

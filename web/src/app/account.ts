@@ -3,12 +3,14 @@
 import { browserStorage, Parley, shareLink, type Storage as ParleyStorage } from "@parley-im/client";
 
 import type { Host } from "./host.js";
-import { deviceOf, tokenByName, userOf, type Identity } from "./identity.js";
+import { deviceOf, keepIdentity, tokenByName, userOf, type Identity } from "./identity.js";
 
 /** Somebody who is signed in. */
 export interface Account {
   readonly identity: Identity;
   readonly client: Parley;
+  /** The user has another name from now on: tokens by name carry it. */
+  renamed(name: string): void;
   /** Forgets what this browser has kept of them, and disconnects. */
   leave(): Promise<void>;
 }
@@ -17,13 +19,14 @@ export interface Account {
 export function openAccount(identity: Identity, host: Host | undefined, first?: string): Account {
   const storage = browserStorage(identity.user);
   let ready = first;
+  let called = identity.by === "name" ? identity.name : "";
   const token = async (): Promise<string> => {
     const given = ready;
     ready = undefined;
     if (given !== undefined) return given;
     switch (identity.by) {
       case "name":
-        return tokenByName(identity.user, identity.name);
+        return tokenByName(identity.user, called);
       case "token":
         return identity.token;
       case "host":
@@ -39,6 +42,11 @@ export function openAccount(identity: Identity, host: Host | undefined, first?: 
   return {
     identity,
     client,
+    renamed(name) {
+      if (identity.by !== "name") return;
+      called = name;
+      keepIdentity(sessionStorage, { ...identity, name });
+    },
     async leave() {
       client.stop();
       await forget(storage);

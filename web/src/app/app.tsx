@@ -62,7 +62,7 @@ export function App({ settings }: { settings: Settings }): ReactNode {
       <Notices>
         <Banner onHelp={help} />
         <Refused identity={account.identity} onRefused={refused} />
-        <Shell onSignOut={() => void leave()} />
+        <Shell onSignOut={() => void leave()} onRenamed={account.renamed} />
       </Notices>
     </ParleyProvider>
   );

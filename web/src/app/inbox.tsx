@@ -1,17 +1,21 @@
 import type { InboxEntry } from "@parley-im/client";
 import { useObservable, useParley, useRooms, useTyping } from "@parley-im/react";
-import { memo, type ReactNode } from "react";
+import { memo, useMemo, type ReactNode } from "react";
 
 import { RoomAvatar } from "../conversation/header.js";
 import { useName, useTitle } from "../conversation/names.js";
 import { shortTime } from "../conversation/times.js";
 import { Icon } from "../design/icon.js";
+import { plainText } from "../text/parse.js";
 import { excerpt } from "../text/parts.js";
 import { hashOf } from "./route.js";
 
-/** The user's rooms that are not put away. */
-export function useConversations(): readonly InboxEntry[] {
-  return useRooms().rooms.filter((entry) => !entry.me.archived);
+/** The user's rooms: those in use, and those put away. */
+export function useConversations(): { current: readonly InboxEntry[]; archived: readonly InboxEntry[]; ready: boolean } {
+  const { rooms, ready } = useRooms();
+  return useMemo(() => {
+    return { current: rooms.filter((entry) => !entry.me.archived), archived: rooms.filter((entry) => entry.me.archived), ready };
+  }, [rooms, ready]);
 }
 
 /** The list of conversations. */
@@ -59,7 +63,7 @@ function Preview({ entry: { room, last_message: last }, open }: { entry: InboxEn
   if (!last) return <span className="room-preview">{room.topic || "No messages yet"}</span>;
   if (last.deleted_at) return <span className="room-preview">Message deleted</span>;
   const who = last.user === me ? "You: " : direct ? "" : `${name}: `;
-  return <span className="room-preview">{who + excerpt(last.text ?? "")}</span>;
+  return <span className="room-preview">{who + excerpt(plainText(last.text ?? ""))}</span>;
 }
 
 function useParleyRoom(room: string) {

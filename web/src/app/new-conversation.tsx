@@ -4,15 +4,17 @@ import { useId, useState, type FormEvent, type ReactNode } from "react";
 
 import { words } from "../conversation/problem.js";
 import { Button } from "../design/button.js";
+import { Choices } from "../design/choices.js";
 import { Dialog } from "../design/dialog.js";
 import { nobody, PeopleField, usersOf, type People } from "./people-field.js";
 import { go } from "./route.js";
 
-const kinds = {
-  direct: { label: "Direct", does: "Between you and one other person." },
-  group: { label: "Group", does: "Only people who are added can see it." },
-  channel: { label: "Channel", does: "Anyone here can find it and join." },
-  live: { label: "Live", does: "Comments under something that many watch. Anyone with the link can watch and comment." },
+const kinds = { direct: "Direct", group: "Group", channel: "Channel", live: "Live" } as const;
+const does = {
+  direct: "Between you and one other person.",
+  group: "Only people who are added can see it.",
+  channel: "Anyone here can find it and join.",
+  live: "Comments under something that many watch. Anyone with the link can watch and comment.",
 } as const;
 
 type Kind = keyof typeof kinds;
@@ -70,19 +72,11 @@ export function NewConversation({ onClose }: { onClose(): void }): ReactNode {
   return (
     <Dialog title="New conversation" onClose={onClose}>
       <form className="form" onSubmit={(event) => void submit(event)}>
-        <fieldset className="choices">
-          <legend className="unseen">Kind</legend>
-          {(Object.keys(kinds) as Kind[]).map((value) => (
-            <label key={value}>
-              <input type="radio" name="kind" value={value} checked={value === kind} onChange={() => {
-                setKind(value);
-                setProblem("");
-              }} />
-              <span>{kinds[value].label}</span>
-            </label>
-          ))}
-        </fieldset>
-        <p className="hint">{kinds[kind].does}</p>
+        <Choices label="Kind" hidden options={kinds} value={kind} onChoose={(kind) => {
+          setKind(kind);
+          setProblem("");
+        }} />
+        <p className="hint">{does[kind]}</p>
         {kind === "direct" && <PeopleField label="With" value={person} onChange={setPerson} autoFocus />}
         {kind !== "direct" && <Field label="Name" value={name} onChange={setName} placeholder={{ group: "Optional", channel: "general", live: "The final" }[kind]} maxLength={200} />}
         {(kind === "channel" || kind === "live") && <Field label="Topic" value={topic} onChange={setTopic} placeholder="What is it about?" maxLength={1000} />}

@@ -2,6 +2,7 @@ import type { Item } from "@parley-im/client";
 import { useParley } from "@parley-im/react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 
+import { plainText } from "../text/parse.js";
 import { excerpt } from "../text/parts.js";
 import { useName } from "./names.js";
 
@@ -23,5 +24,5 @@ export function Announcer({ items, live }: { items: readonly Item[]; live: boole
   const item = told === undefined ? undefined : items.findLast((item) => item.type === "message" && item.message.seq === told);
   const message = item?.type === "message" && item.message.deleted_at === undefined ? item.message : undefined;
   const name = useName(message?.user);
-  return <div className="unseen" aria-live="polite">{message && `${name} says: ${excerpt(message.text ?? "", 400)}`}</div>;
+  return <div className="unseen" aria-live="polite">{message && `${name} says: ${excerpt(plainText(message.text ?? ""), 400)}`}</div>;
 }

@@ -54,7 +54,7 @@ function Known({ entry, room: id, target, thread, onThread, focus = true, leadin
   };
   return (
     <div className="conversation" data-thread={thread !== undefined || undefined}>
-      <div className="conversation-main">
+      <div className="conversation-main" onKeyDown={(event) => event.key === "Escape" && input.current?.focus()}>
         <Header entry={entry} leading={leading}>{actions}</Header>
         <MessageList room={room} timeline={timeline} state={state} target={target} acts={acts} beginning={<Beginning entry={entry} empty={items.length === 0} />} />
         {problem && <div className="conversation-problem" role="alert">{problem}<IconButton icon="close" label="Dismiss" small onClick={forget} /></div>}

@@ -3,7 +3,7 @@
 
 import type { Message as MessageObject, Room, Timeline, TimelineState } from "@parley-im/client";
 import { useParley, useRoom } from "@parley-im/react";
-import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type FocusEvent, type KeyboardEvent, type PointerEvent, type ReactNode } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type FocusEvent, type KeyboardEvent, type MouseEvent, type PointerEvent, type ReactNode } from "react";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 
 import { IconButton } from "../design/button.js";
@@ -29,8 +29,8 @@ export interface MessageListProps {
   readonly room: Room;
   readonly timeline: Timeline;
   readonly state: TimelineState;
-  /** a thread is read in its room, and opens no threads of its own */
-  readonly threaded?: boolean;
+  /** the root of the thread that this is: it is read in its room, and opens no threads of its own */
+  readonly thread?: number;
   readonly target?: Target | undefined;
   readonly acts: Omit<MessageActs, "jump">;
   /** what stands above the first message of all */
@@ -40,9 +40,10 @@ export interface MessageListProps {
 }
 
 /** The messages of a room or a thread. */
-export function MessageList({ room, timeline, state, threaded = false, target, acts, beginning, end }: MessageListProps): ReactNode {
+export function MessageList({ room, timeline, state, thread, target, acts, beginning, end }: MessageListProps): ReactNode {
   const parley = useParley();
   const entry = useRoom(room.id);
+  const threaded = thread !== undefined;
   const { mark, settle } = useMark(room, threaded);
   const before = useRef<readonly Row[]>([]);
   const rows = useMemo(() => (before.current = rowsOf(state.items, mark, parley.me, before.current)), [state.items, mark, parley.me]);
@@ -73,7 +74,7 @@ export function MessageList({ room, timeline, state, threaded = false, target, a
       case "message":
         return (
           <Message
-            row={row} room={room.id} direct={direct} moderator={moderator} threaded={threaded} acts={all}
+            row={row} room={room.id} direct={direct} moderator={moderator} thread={thread} acts={all}
             active={row.key === active.key} flash={row.item.type === "message" && row.item.message.seq === place.flash}
           />
         );
@@ -271,6 +272,7 @@ function useActive() {
     return {
       onPointerOver: (event: PointerEvent) => event.pointerType === "mouse" && setKey(message(event.target)?.dataset["key"]),
       onPointerLeave: (event: PointerEvent<HTMLElement>) => event.currentTarget.matches(":focus-within") || setKey(undefined),
+      onClick: (event: MouseEvent) => (event.target as HTMLElement).closest("button, a") ?? setKey(message(event.target)?.dataset["key"]), // where nothing hovers
       onFocus: (event: FocusEvent) => setKey(message(event.target)?.dataset["key"]),
       onKeyDown: move,
     };

@@ -4,6 +4,7 @@ import { memo, type CSSProperties, type ReactNode } from "react";
 
 import { Avatar, hue } from "../design/avatar.js";
 import { Button } from "../design/button.js";
+import { isRightToLeft } from "../text/parts.js";
 import { Text } from "../text/text.js";
 import { useName } from "./names.js";
 import { words } from "./problem.js";
@@ -33,13 +34,13 @@ export interface MessageProps {
   readonly active: boolean;
   /** one has just come here from elsewhere */
   readonly flash: boolean;
-  /** within a thread its replies are not offered again */
-  readonly threaded: boolean;
+  /** the root of the thread that is shown: what every message there answers need not be said */
+  readonly thread: number | undefined;
   readonly acts: MessageActs;
 }
 
 /** One message: bubble, reactions, and what to do where it was not sent. */
-export const Message = memo(function Message({ row, room, direct, moderator, active, flash, threaded, acts }: MessageProps): ReactNode {
+export const Message = memo(function Message({ row, room, direct, moderator, active, flash, thread, acts }: MessageProps): ReactNode {
   const { me } = useParley();
   const { item, first, last } = row;
   const { user } = origin(item, me);
@@ -51,13 +52,13 @@ export const Message = memo(function Message({ row, room, direct, moderator, act
   return (
     <div className={classes} data-key={row.key} tabIndex={-1}>
       {!own && !direct && first && <Avatar id={user ?? ""} name={name} size="small" />}
-      <Bubble row={row} room={room} own={own} deleted={deleted} acts={acts} author={!own && !direct && first ? name : undefined} said={own ? "You" : name}>
+      <Bubble row={row} room={room} own={own} deleted={deleted} thread={thread} acts={acts} author={!own && !direct && first ? name : undefined} said={own ? "You" : name}>
         {active && message && !deleted && (
-          <Toolbar message={message} own={own} moderator={moderator} threaded={threaded} acts={acts} />
+          <Toolbar message={message} own={own} moderator={moderator} threaded={thread !== undefined} acts={acts} />
         )}
       </Bubble>
       {message && !deleted && <Reactions message={message} acts={acts} />}
-      {message && !threaded && message.replies > 1 && (
+      {message && thread === undefined && message.replies > 1 && (
         <Button look="plain" className="replies" onClick={() => acts.thread(message)}>{message.replies} replies</Button>
       )}
       {item.status === "failed" && (
@@ -71,8 +72,8 @@ export const Message = memo(function Message({ row, room, direct, moderator, act
   );
 });
 
-function Bubble({ row: { item }, room, own, deleted, author, said, acts, children }: {
-  row: MessageProps["row"]; room: string; own: boolean; deleted: boolean; author: string | undefined; said: string; acts: MessageActs; children: ReactNode;
+function Bubble({ row: { item }, room, own, deleted, thread, author, said, acts, children }: {
+  row: MessageProps["row"]; room: string; own: boolean; deleted: boolean; thread: number | undefined; author: string | undefined; said: string; acts: MessageActs; children: ReactNode;
 }): ReactNode {
   const { me } = useParley();
   const message = item.type === "message" ? item.message : undefined;
@@ -80,15 +81,16 @@ function Bubble({ row: { item }, room, own, deleted, author, said, acts, childre
   const { user, at } = origin(item, me);
   const reply = message ? message.reply_to : draft?.reply_to;
   const edited = message?.edited_at !== undefined && !deleted;
+  const text = message ? textOf(message) : (draft?.text ?? "");
   const time = clock(at);
   const meta = { "--meta": `${(time.length + (edited ? 8 : 0)) * 7 + (own ? 30 : 12)}px` } as CSSProperties;
   return (
-    <div className={deleted ? "bubble deleted" : "bubble"} style={meta}>
+    <div className={["bubble", deleted && "deleted", isRightToLeft(text) && "rtl"].filter(Boolean).join(" ")} style={meta}>
       {author === undefined ? <p className="unseen">{said}</p> : <p className={`author hue-name ${hue(user ?? "")}`}>{author}</p>}
-      {reply !== undefined && !deleted && <Quote room={room} seq={reply} onJump={acts.jump} />}
+      {reply !== undefined && reply !== thread && !deleted && <Quote room={room} seq={reply} onJump={acts.jump} />}
       {deleted
         ? <div className="text line">This message was deleted</div>
-        : <Text text={message ? textOf(message) : (draft?.text ?? "")} mentions={(message ?? draft)?.mentions ?? []} me={me} />}
+        : <Text text={text} mentions={(message ?? draft)?.mentions ?? []} me={me} />}
       <span className="meta">
         {edited && <span>edited</span>}
         <time dateTime={new Date(at).toISOString()} title={exactly(at)}>{time}</time>

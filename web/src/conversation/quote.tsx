@@ -2,6 +2,7 @@ import { useParley } from "@parley-im/react";
 import type { ReactNode } from "react";
 
 import { hue } from "../design/avatar.js";
+import { plainText } from "../text/parse.js";
 import { excerpt } from "../text/parts.js";
 import { useMessage, useName } from "./names.js";
 
@@ -14,7 +15,7 @@ export function Quote({ room, seq, onJump }: { room: string; seq: number; onJump
   return (
     <button type="button" className="quote" onClick={() => onJump(seq)}>
       {message && <span className={`quote-name hue-name ${hue(message.user ?? "")}`}>{message.user === me ? "You" : name} </span>}
-      <span className="quote-text">{gone ? "Message deleted" : message ? excerpt(message.text ?? "", 90) : "…"}</span>
+      <span className="quote-text">{gone ? "Message deleted" : message ? excerpt(plainText(message.text ?? ""), 90) : "…"}</span>
     </button>
   );
 }

@@ -30,7 +30,7 @@ export function Thread({ room, entry, root, onClose }: { room: Room; entry: Inbo
         <div className="bar-title"><h2>Thread</h2><p>{title}</p></div>
         <IconButton icon="close" label="Close thread" onClick={onClose} />
       </header>
-      <MessageList room={room} timeline={timeline} state={state} threaded acts={here} beginning={<Root room={room} entry={entry} seq={root} acts={here} count={items.length} />} />
+      <MessageList room={room} timeline={timeline} state={state} thread={root} acts={here} beginning={<Root room={room} entry={entry} seq={root} acts={here} count={items.length} />} />
       {problem && <div className="conversation-problem" role="alert">{problem}</div>}
       {closed ? <ComposerClosed /> : <Composer room={room} thread={root} editing={editing} onEdited={edited} lastOwn={lastOwn} onEdit={acts.edit} input={input} />}
       {removing && <Removal onDone={removed} />}
@@ -48,7 +48,7 @@ function Root({ room, entry, seq, acts, count }: { room: Room; entry: InboxEntry
     <div className="thread-root">
       <MessageView
         row={{ type: "message", key: item.key, item, first: true, last: true }} room={room.id} direct={entry.room.kind === "direct" && message?.user !== me}
-        moderator={false} active={false} flash={false} threaded acts={{ ...acts, jump: () => {} }}
+        moderator={false} active={false} flash={false} thread={seq} acts={{ ...acts, jump: () => {} }}
       />
       <p className="thread-count">{count === 0 ? "No replies yet" : count === 1 ? "1 reply" : `${count} replies`}</p>
     </div>

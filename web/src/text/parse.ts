@@ -49,6 +49,15 @@ export function parse(text: string): readonly Node[] {
   return blocks(marked.lexer(text), text);
 }
 
+/** What a message says without its structure, for where there is one line for it. */
+export function plainText(text: string): string {
+  return parse(text).map(flat).join(" ");
+}
+
+function flat(node: Node): string {
+  return "text" in node ? node.text : node.inside.map(flat).join(node.type === "list" || node.type === "quote" ? " " : "");
+}
+
 /** Whether a text opens more quotes or lists in one line than anybody means. */
 function nested(text: string): boolean {
   return new RegExp(`^(?:[\\t ]*(?:>|[*+-]|\\d+[.)])[\\t ]*){${deepest},}`, "m").test(text);

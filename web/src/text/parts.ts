@@ -74,3 +74,9 @@ export function isEmoji(text: string): boolean {
   const found = [...graphemes.segment(text.replace(/\s+/g, ""))].map(({ segment }) => segment);
   return found.length > 0 && found.length <= 3 && found.every((one) => /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f/u.test(one));
 }
+
+/** Whether a text runs from right to left: its first letter says so, as for dir="auto". */
+export function isRightToLeft(text: string): boolean {
+  const first = /\p{L}/u.exec(text)?.[0];
+  return first !== undefined && /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(first);
+}

@@ -3,7 +3,7 @@
 import type { Link, Platform } from "../link.js";
 import type { Observable } from "../observable.js";
 import { bounds } from "../protocol.js";
-import type { PresenceData, User, UserPresence } from "../protocol.js";
+import type { PresenceData, User, UserPresence, UserUpdateParams } from "../protocol.js";
 import { Derived } from "./derived.js";
 
 /** How long questions are gathered. */
@@ -112,6 +112,13 @@ export class Users {
     const { users } = await this.#link.call("user.search", { query, ...(limit === undefined ? {} : { limit }) });
     for (const user of users) this.#lookup.set(user.id, user);
     return users;
+  }
+
+  /** Changes the user's own profile: absent = unchanged. */
+  async update(profile: UserUpdateParams): Promise<User> {
+    const { user } = await this.#link.call("user.update", profile);
+    this.#lookup.set(user.id, user);
+    return user;
   }
 
   /** A session has opened: profiles in view may have changed meanwhile. */
