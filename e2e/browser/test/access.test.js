@@ -11,6 +11,7 @@ const CONVERSATION = `
 - main:
   - heading "Bob" [level=2]
   - paragraph: Online
+  - button "Search here"
   - button "Details"
   - log "Messages":
     - list:

@@ -18,6 +18,8 @@ import { dayTitle } from "./times.js";
 const near = 48;
 /** So close to an end the next page is loaded. */
 const ahead = 1200;
+/** The virtual list is at a row so long after it was sent there: it measures what is around that first. */
+const settles = 200;
 
 /** Where a list is asked to go: a new object with every wish. */
 export interface Target {
@@ -84,7 +86,7 @@ export function MessageList({ room, timeline, state, thread, target, acts, begin
     <div className="log-area">
       <div
         ref={place.scroller} className="log" role="log" aria-label="Messages" aria-live="off" aria-busy={state.loading !== undefined} tabIndex={0}
-        onScroll={place.scrolled} {...active.handlers}
+        onScroll={place.scrolled} {...place.hands} {...active.handlers}
       >
         <div className="log-fill" />
         <Virtualizer key={generation} ref={place.list} scrollRef={place.scroller} as="ol" item="li" data={shown} shift={shift} bufferSize={400} onResize={place.resized}>
@@ -155,22 +157,25 @@ function usePlace(placing: Placing) {
   const now = useRef(placing);
   now.current = placing;
   const atEnd = useRef(true);
+  const leaving = useRef(false); // somebody scrolls: what else moves the end away, such as a page that comes in above, is no leaving
   const placed = useRef(-1);
   const wish = useRef<number | undefined>(target?.seq);
   const asked = useRef(false);
+  const moving = useRef<ReturnType<typeof setTimeout>>(undefined); // on the way to a row: pages that come in meanwhile would lead elsewhere
   const newest = useRef(false); // the newest messages were asked for, and are not here yet
   const [away, setAway] = useState(false);
   const [flash, setFlash] = useState<number>();
-
-  const toEnd = useCallback(() => list.current?.scrollToIndex(now.current.rows.length - 1, { align: "end" }), []);
 
   const look = useCallback(() => {
     const handle = list.current;
     const { room, timeline, state, rows, threaded } = now.current;
     const element = scroller.current;
-    if (!handle || !element || placed.current < 0) return;
+    if (!handle || !element || placed.current < 0 || moving.current !== undefined) return;
     const left = element.scrollHeight - element.scrollTop - element.clientHeight;
-    atEnd.current = left < near;
+    if (left < near) {
+      atEnd.current = true;
+      leaving.current = false;
+    } else if (leaving.current) atEnd.current = false;
     setAway(state.ready && (state.newer || left > element.clientHeight / 2));
     if (state.older && element.scrollTop < ahead && !state.loading) void timeline.older();
     if (state.newer && left < ahead && !state.loading) void timeline.newer();
@@ -180,14 +185,26 @@ function usePlace(placing: Placing) {
     if (lowest !== undefined) room.read(lowest);
   }, []);
 
+  const move = useCallback((index: number, align: "start" | "center" | "end", offset = 0) => {
+    clearTimeout(moving.current);
+    list.current?.scrollToIndex(index, { align, offset });
+    moving.current = setTimeout(() => {
+      moving.current = undefined;
+      look();
+    }, settles);
+  }, [look]);
+  useEffect(() => () => clearTimeout(moving.current), []);
+
+  const toEnd = useCallback(() => move(now.current.rows.length - 1, "end"), [move]);
+
   const show = useCallback((seq: number): boolean => {
     const at = now.current.rows.findIndex((row) => row.type === "message" && row.item.type === "message" && row.item.message.seq === seq);
     if (at < 0) return false;
-    list.current?.scrollToIndex(at, { align: "center" });
+    move(at, "center");
     atEnd.current = false;
     setFlash(seq);
     return true;
-  }, []);
+  }, [move]);
 
   const jump = useCallback((seq: number) => {
     setFlash(undefined);
@@ -228,7 +245,7 @@ function usePlace(placing: Placing) {
       placed.current = generation;
       const line = newest.current ? -1 : rows.findIndex((row) => row.type === "new");
       newest.current = false;
-      if (line >= 0) list.current?.scrollToIndex(line, { align: "start", offset: -12 });
+      if (line >= 0) move(line, "start", -12);
       else toEnd();
       atEnd.current = line < 0;
     } else if (atEnd.current && !state.newer) toEnd();
@@ -252,7 +269,15 @@ function usePlace(placing: Placing) {
     if (atEnd.current && !now.current.state.newer) toEnd();
   }, [toEnd]);
 
-  return { scroller, list, scrolled: look, resized, jump, latest, away, flash };
+  const hands = useMemo(() => {
+    const leave = (): void => void (leaving.current = true);
+    return {
+      onWheel: leave, onTouchMove: leave, onKeyDownCapture: leave,
+      onPointerDown: (event: PointerEvent) => event.target === scroller.current && leave(), // the scroll bar
+    };
+  }, []);
+
+  return { scroller, list, hands, scrolled: look, resized, jump, latest, away, flash };
 }
 
 /** The seq of the last message at or before a row. */

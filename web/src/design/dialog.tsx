@@ -20,6 +20,7 @@ export function Dialog({ title, onClose, children }: { title: string; onClose():
     <dialog
       ref={element}
       className="dialog"
+      onKeyDown={(event) => event.key === "Escape" && event.stopPropagation()} // what is below stays open
       aria-labelledby={heading}
       onCancel={(event) => {
         event.preventDefault(); // it goes when it is unmounted

@@ -48,7 +48,7 @@ export function Popover({ anchor, onClose, className = "", children }: {
     };
   }, [anchor]);
   return (
-    <div ref={element} popover="auto" className={`popover ${className}`.trimEnd()}>
+    <div ref={element} popover="auto" className={`popover ${className}`.trimEnd()} onKeyDown={(event) => event.key === "Escape" && event.stopPropagation()}>
       {children}
     </div>
   );
