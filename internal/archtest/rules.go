@@ -71,7 +71,8 @@ var layout = []row{
 	{pkg: "internal/store/slots"},
 	{
 		pkg:     "internal/shards",
-		imports: "protocol internal/chat internal/cluster internal/delivery internal/presence internal/auth internal/privacy internal/store internal/store/slots internal/store/words",
+		imports: "protocol internal/chat internal/cluster internal/delivery internal/presence internal/auth internal/privacy internal/store internal/store/database internal/store/slots internal/store/words",
+		libs:    "pgx sync",
 	},
 	{pkg: "internal/store/words", imports: "internal/store/database", libs: "text"},
 

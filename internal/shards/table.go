@@ -128,7 +128,7 @@ func (r *router) Stands(epoch, room string) bool {
 				return false
 			}
 		}
-		return then.version <= t.Version
+		return true
 	}
 	n := roomSlot(room)
 	row := &t.Slots[n]
