@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,8 @@ type wanderer struct {
 	user string
 	back func(w *wanderer) // what it does besides, when its session has begun; nil: nothing
 
-	begun atomic.Uint64 // sessions
+	begun atomic.Uint64        // sessions
+	home  atomic.Pointer[Node] // where it connects to
 
 	mu     sync.Mutex
 	conn   history.Conn
@@ -39,7 +41,7 @@ type wanderer struct {
 	places map[string]protocol.Seq
 }
 
-// Crowd adds listeners to the rooms, so many in all, each to two neighbours, and has them connect.
+// crowd adds listeners to the rooms, so many in all, each to two neighbours, and has them connect: those of a room to one node, as far as that can be.
 func (f *Fleet) crowd(n int, back func(w *wanderer)) *crowd {
 	f.T.Helper()
 	c := &crowd{f: f}
@@ -47,6 +49,7 @@ func (f *Fleet) crowd(n int, back func(w *wanderer)) *crowd {
 	for i := range n {
 		w := &wanderer{of: c, user: fmt.Sprint("w", i), back: back, places: map[string]protocol.Seq{}}
 		w.conn.User = w.user
+		w.home.Store(f.Nodes[i%len(f.rooms)*len(f.Nodes)/len(f.rooms)])
 		c.members = append(c.members, w)
 		for k := range min(2, len(f.rooms)) {
 			in[(i+k)%len(f.rooms)] = append(in[(i+k)%len(f.rooms)], w.user)
@@ -67,7 +70,7 @@ func (f *Fleet) crowd(n int, back func(w *wanderer)) *crowd {
 	}
 	f.T.Cleanup(c.close)
 	for i, w := range c.members {
-		w.connect(f.Nodes[i%len(f.Nodes)])
+		w.connect()
 		if i%200 == 199 { // not all at once: that comes later
 			f.Until("those who came first are there", time.Minute, func() bool { return c.live.Load() >= int64(i-100) })
 		}
@@ -76,10 +79,13 @@ func (f *Fleet) crowd(n int, back func(w *wanderer)) *crowd {
 	return c
 }
 
-func (w *wanderer) connect(to *Node) {
+func (w *wanderer) connect() {
 	var err error
 	w.Link, err = sdk.NewLink(&sdk.LinkOptions{
-		URL: "http://" + to.Addr, Device: "crowd", Conn: sdk.ConnOptions{Dial: asBalancer},
+		URL: "http://" + w.of.f.Nodes[0].Addr, Device: "crowd",
+		Conn: sdk.ConnOptions{Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return asBalancer(ctx, network, w.home.Load().Addr)
+		}},
 		Token: func(context.Context) (string, error) {
 			return w.of.f.signer.Sign(auth.Claims{User: w.user, TTL: 24 * time.Hour})
 		},
@@ -98,6 +104,14 @@ func (c *crowd) close() {
 		}
 	}
 	closing.Wait()
+}
+
+// move has everybody come back to another node next time.
+func (c *crowd) move() {
+	for _, w := range c.members {
+		i := slices.Index(c.f.Nodes, w.home.Load())
+		w.home.Store(c.f.Nodes[(i+1)%len(c.f.Nodes)])
+	}
 }
 
 // storm cuts everybody off at once, and returns how long it took until all had come back, and until all had what was known when they had.

@@ -163,7 +163,7 @@ func Write(w io.Writer, entries []Entry) error {
 	return buffered.Flush()
 }
 
-// Read reads what Write has written, and what `parley bench --history` writes.
+// Read reads what Write has written.
 func Read(r io.Reader) ([]Entry, error) {
 	in := json.NewDecoder(bufio.NewReaderSize(r, 1<<16))
 	var entries []Entry
