@@ -128,7 +128,7 @@ func (s *Server) subscribe(ctx context.Context, c *caller, params any, reply ans
 		reply(nil, err)
 		return
 	}
-	err := c.peer.follower.Subscribe(ctx, p.Room, p.After, false, func(head protocol.Seq) {
+	err := c.peer.follower.Subscribe(ctx, p.Room, p.After, c.peer.epoch, func(head protocol.Seq) {
 		if c.peer.track != nil {
 			after := head
 			if p.After != nil {

@@ -67,22 +67,21 @@ func (p *peer) open(ctx context.Context, c protocol.Call) (protocol.CloseCode, *
 		p.session.Authenticated()
 		p.session.Reply(protocol.AppendResult(nil, c.ID, p.helloResult()))
 	}}
-	resume(entry, params.Resume, s.Epoch())
+	resume(entry, params.Resume)
 	return p.join(ctx, id, params, entry)
 }
 
 // resume has a session go on from the positions that a client names.
-func resume(entry *delivery.Entry, from *protocol.Resume, epoch string) {
+func resume(entry *delivery.Entry, from *protocol.Resume) {
 	if from != nil {
-		entry.Resume = from.Rooms
-		entry.Stale = from.Epoch != epoch
+		entry.Resume, entry.Epoch = from.Rooms, from.Epoch
 	}
 }
 
 // join is what hello does once it is known whose the session is and what it wants (§3). The entry says where it goes on and what it is told first.
 func (p *peer) join(ctx context.Context, id *auth.Identity, params *protocol.HelloParams, entry *delivery.Entry) (protocol.CloseCode, *protocol.Error) {
 	s := p.server
-	p.device = params.Device
+	p.device, p.epoch = params.Device, s.Epoch() // before it is looked where it stands
 	if code, err := s.enter(ctx, p, id, params); err != nil {
 		return code, err
 	}
@@ -148,7 +147,7 @@ func (s *Server) enter(ctx context.Context, p *peer, id *auth.Identity, params *
 func (p *peer) helloResult() *protocol.HelloResult {
 	s := p.server
 	return &protocol.HelloResult{
-		Session: p.session.ID(), User: p.identity.Load().User, Epoch: s.Epoch(), Node: s.Node, ServerTime: protocol.At(s.Now()),
+		Session: p.session.ID(), User: p.identity.Load().User, Epoch: p.epoch, Node: s.Node, ServerTime: protocol.At(s.Now()),
 		HeartbeatMS: s.Heartbeat.Milliseconds(), Limits: s.Limits, TokenExpiresAt: p.identity.Load().ExpiresAt,
 	}
 }

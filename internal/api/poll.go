@@ -107,7 +107,7 @@ func (s overHTTP) firstPoll(r *http.Request, id *auth.Identity, params *protocol
 			return unauthenticated(auth.ErrRevoked)
 		}
 		entry := &delivery.Entry{Ready: p.sayHello}
-		resume(entry, hello.Resume, s.Epoch())
+		resume(entry, hello.Resume)
 		_, err := p.join(ctx, id, hello, entry)
 		return err
 	})

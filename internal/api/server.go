@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Node        string
 	Epoch       func() string
+	Stands      func(epoch, room string) bool // see delivery.Options
 	Chat        *chat.Service
 	Hub         *delivery.Hub
 	Presence    *presence.Service

@@ -32,7 +32,7 @@ const (
 
 // streamID is what an id says: where a session stands.
 type streamID struct {
-	epoch   uint64
+	epoch   string // in which the session began: what was told since stands as long
 	session string // whose checkpoint; "" with number 0
 	number  uint64 // of the checkpoint among those of the session; 0: there is none
 	places  map[uint64]mark
@@ -41,8 +41,7 @@ type streamID struct {
 
 // append appends the id before it is sealed.
 func (id *streamID) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, id.epoch)
-	b = binary.AppendUvarint(appendString(b, id.session), id.number)
+	b = binary.AppendUvarint(appendString(appendString(b, id.epoch), id.session), id.number)
 	b = binary.AppendUvarint(b, uint64(len(id.places)))
 	for place, at := range id.places {
 		b = binary.AppendUvarint(binary.AppendUvarint(b, place), uint64(at))
@@ -116,8 +115,7 @@ func openID(key []byte, user, text string) (id streamID, ok bool) {
 		return id, false
 	}
 	r := positionsReader{rest: content}
-	id.epoch = r.fixed()
-	id.session, id.number = r.text(), r.number()
+	id.epoch, id.session, id.number = r.text(), r.text(), r.number()
 	id.places, id.rooms = map[uint64]mark{}, map[string]mark{}
 	for n := r.number(); n > 0 && !r.bad; n-- {
 		place := r.number()
@@ -202,14 +200,4 @@ func (r *positionsReader) text() string {
 	s := string(r.rest[:n])
 	r.rest = r.rest[n:]
 	return s
-}
-
-func (r *positionsReader) fixed() uint64 {
-	if len(r.rest) < 8 {
-		r.rest, r.bad = nil, true
-		return 0
-	}
-	v := binary.BigEndian.Uint64(r.rest)
-	r.rest = r.rest[8:]
-	return v
 }

@@ -36,7 +36,7 @@ type track struct {
 }
 
 func newTrack(s *streams) *track {
-	return &track{streams: s, base: &checkpoint{}, now: streamID{epoch: s.epoch, places: map[uint64]mark{}, rooms: map[string]mark{}}}
+	return &track{streams: s, base: &checkpoint{}, now: streamID{epoch: s.epoch(), places: map[uint64]mark{}, rooms: map[string]mark{}}}
 }
 
 // begin says where the session stands. With an error of the store it must not go on.

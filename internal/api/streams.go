@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"log/slog"
 	"sync"
 
@@ -25,7 +23,7 @@ type Checkpoints interface {
 type streams struct {
 	checkpoints Checkpoints
 	key         []byte // of the MAC in event ids
-	epoch       uint64 // what ids say of it
+	epoch       func() string
 	log         *slog.Logger
 	wake        chan struct{} // capacity 1: a checkpoint is to be made
 
@@ -34,9 +32,8 @@ type streams struct {
 }
 
 func newStreams(o Options) *streams {
-	epoch := sha256.Sum256([]byte(o.Epoch()))
 	return &streams{
-		checkpoints: o.Checkpoints, key: o.StreamKey, epoch: binary.BigEndian.Uint64(epoch[:]), log: o.Log, wake: make(chan struct{}, 1),
+		checkpoints: o.Checkpoints, key: o.StreamKey, epoch: o.Epoch, log: o.Log, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -61,8 +58,7 @@ func (s *streams) goOn(ctx context.Context, entry *delivery.Entry, user, text st
 			base, entry.Lost = &checkpoint{}, true
 		}
 	}
-	entry.Stale = id.epoch != s.epoch
-	entry.Resume = map[string]protocol.Seq{}
+	entry.Resume, entry.Epoch = map[string]protocol.Seq{}, id.epoch
 	for room, at := range id.all(base) {
 		entry.Resume[room] = at.seq()
 	}

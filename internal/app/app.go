@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"math"
 	"os"
@@ -130,11 +129,11 @@ func (a *App) open(ctx context.Context) error {
 	}
 	core := chat.NewService(
 		chat.Ports{Log: a.store, Snapshots: a.store, Inbox: a.store, Search: a.store, Desk: a.store, Users: a.store, Names: a.store},
-		chat.Options{Epoch: a.store.Epoch, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
+		chat.Options{Epoch: a.store.Epoch, Stands: a.store.Stands, Key: a.store.Key("pages"), Now: time.Now, Logger: a.log},
 	)
 	a.eraser = a.newEraser(core)
 	a.api = api.New(api.Options{
-		Node: node, Epoch: a.store.Epoch, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store, Others: a.cluster,
+		Node: node, Epoch: a.store.Epoch, Stands: a.store.Stands, Hub: a.hub, Presence: a.seen, Gate: a.gate, Signer: signer, Sessions: a.store, Users: a.store, Others: a.cluster,
 		Checkpoints: a.store, StreamKey: a.store.Key("streams"),
 		Chat: core, Eraser: a.eraser, Exporter: NewExporter(a.store),
 		Limits: protocol.Limits{
@@ -174,14 +173,12 @@ func (a *App) openPresence(ctx context.Context, node string) error {
 
 // openDelivery joins the hub and the broker, which know each other.
 func (a *App) openDelivery(ctx context.Context, node string) error {
-	epoch := fnv.New64a()
-	epoch.Write([]byte(a.store.Epoch()))
 	replay := a.cfg.Limits.Replay
 	if replay == 0 {
 		replay = math.MaxInt // no limit
 	}
 	a.hub = delivery.New(delivery.Options{
-		Source: a.store, Node: node, Epoch: epoch.Sum64(), Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
+		Source: a.store, Node: node, Epoch: a.store.Epoch, Stands: a.store.Stands, Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
 		Sessions: a.checkSessions, Hidden: a.seen.Hidden, Observe: a.metrics.offered, Tracer: a.traces.tracer(),
 	})
 	var err error

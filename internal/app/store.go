@@ -35,6 +35,7 @@ type (
 		chat.Names
 		delivery.Source
 		Whereabouts(ctx context.Context, room string, seq protocol.Seq, limit int) (*store.Whereabouts, error)
+		Stands(epoch, room string) bool
 	}
 	ofUsers interface {
 		chat.Users

@@ -70,7 +70,7 @@ func (s *Service) ListRooms(ctx context.Context, actor Actor, p *protocol.RoomLi
 func (s *Service) inboxQuestion(p *protocol.RoomListParams, now moment) (inboxPage, *protocol.Error) {
 	if p.Page != "" {
 		var page inboxPage
-		if !s.seals.open("inbox page", p.Page, &page) || page.Start.Epoch != now.Epoch {
+		if !s.seals.open("inbox page", p.Page, &page) || !s.stands(page.Start.Epoch, "") {
 			return page, badPage()
 		}
 		return page, nil
@@ -79,7 +79,7 @@ func (s *Service) inboxQuestion(p *protocol.RoomListParams, now moment) (inboxPa
 	if p.Since != "" {
 		var since moment
 		old := func() bool { return now.At-since.At > protocol.Time(tokenLife.Milliseconds()) }
-		if !s.seals.open("inbox", p.Since, &since) || since.Epoch != now.Epoch || old() {
+		if !s.seals.open("inbox", p.Since, &since) || !s.stands(since.Epoch, "") || old() {
 			return question, staleToken()
 		}
 		question.Since = since.Position

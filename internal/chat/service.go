@@ -24,7 +24,9 @@ type Ports struct {
 
 // Options are what the core is told about its deployment. All are needed.
 type Options struct {
-	Epoch  func() string    // the epoch of the store, as it is now
+	Epoch func() string // the epoch of the store, as it is now
+	// Stands reports whether what was told under an epoch is good still: in a room, or with "" all of it. nil: if the epoch is the present one.
+	Stands func(epoch, room string) bool
 	Key    []byte           // authenticates pages and tokens: secret, at least 32 bytes, the same on every node and after a restart
 	Now    func() time.Time // the clock
 	Logger *slog.Logger     // is told of faults that a caller only sees as `internal`
@@ -36,16 +38,21 @@ type Options struct {
 // Methods block until the answer is known, but for Submit. Errors say what the caller may know; a call that ends because its context does is answered
 // `unavailable`, as its fate is not known.
 type Service struct {
-	ports Ports
-	epoch func() string
-	seals sealer
-	now   func() time.Time
-	log   *slog.Logger
+	ports  Ports
+	epoch  func() string
+	stands func(epoch, room string) bool
+	seals  sealer
+	now    func() time.Time
+	log    *slog.Logger
 }
 
 // NewService puts the core onto its ports.
 func NewService(p Ports, o Options) *Service {
-	return &Service{ports: p, epoch: o.Epoch, seals: sealer{slices.Clone(o.Key)}, now: o.Now, log: o.Logger}
+	s := &Service{ports: p, epoch: o.Epoch, stands: o.Stands, seals: sealer{slices.Clone(o.Key)}, now: o.Now, log: o.Logger}
+	if s.stands == nil {
+		s.stands = func(epoch, _ string) bool { return epoch == s.epoch() }
+	}
+	return s
 }
 
 // Submit hands a call to the log and returns: what one session submits to one room is carried out in that order. done is called exactly once with the

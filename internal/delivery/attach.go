@@ -45,10 +45,10 @@ func wanted(p chat.Place, pos protocol.Seq) *want {
 
 // resumed is a want that goes on after a position, or resets where that cannot be: it is of another epoch, above the head, before what the room keeps
 // (not: before what the user may see of it), or too far behind.
-func (a admission) resumed(p chat.Place, after protocol.Seq, stale bool) *want {
+func (a admission) resumed(p chat.Place, after protocol.Seq, epoch string) *want {
 	w := wanted(p, min(after, p.Head)+1)
 	trimmed := after > 0 && after+1 < p.First
-	w.lag.reset = stale || after > p.Head || trimmed || p.Head+1 > w.lag.pos+a.hub.replay
+	w.lag.reset = !a.hub.lives.stands(epoch, p.Room) || after > p.Head || trimmed || p.Head+1 > w.lag.pos+a.hub.replay
 	return w
 }
 
@@ -128,7 +128,7 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 	wants := make([]*want, len(places))
 	for i, p := range places {
 		if after, ok := e.Resume[p.Room]; ok {
-			wants[i] = a.resumed(p, after, e.Stale)
+			wants[i] = a.resumed(p, after, e.Epoch)
 		} else {
 			wants[i] = wanted(p, p.Head+1)
 			wants[i].lag.reset = e.Lost
@@ -142,10 +142,9 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 	return append(slices.Collect(maps.Keys(named)), lost...), err
 }
 
-// Subscribe follows a room from after on (nil: from now; stale: the position is of another epoch, or none). It calls ready with the head, once, before
-// anything of the room is pushed, and returns nil; a room that is followed already is only answered. Otherwise it returns an error and ready was not
+// Subscribe follows a room from after on (nil: from now), a position of the epoch. It calls ready with the head, once, before anything of the room is pushed, and returns nil; a room that is followed already is only answered. Otherwise it returns an error and ready was not
 // called: RoomNotFound where the user may not see the room, unavailable when the store cannot be asked.
-func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.Seq, stale bool, ready func(head protocol.Seq)) *protocol.Error {
+func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.Seq, epoch string, ready func(head protocol.Seq)) *protocol.Error {
 	if f.answered(room, ready) {
 		return nil
 	}
@@ -159,7 +158,7 @@ func (f *Follower) Subscribe(ctx context.Context, room string, after *protocol.S
 	}
 	w := wanted(places[0], places[0].Head+1)
 	if after != nil {
-		w = a.resumed(places[0], *after, stale)
+		w = a.resumed(places[0], *after, epoch)
 	}
 	w.lag.held = true
 	defer f.kick() // when it is decided: what is held goes on, what the user has joined meanwhile is looked into

@@ -372,7 +372,7 @@ func (c catchUp) followJoined(rooms []string) error {
 			continue
 		}
 		if f.followsKind(p.Kind) {
-			w := a.resumed(p, p.JoinedSeq-1, false) // where it is long since it joined: reset
+			w := a.resumed(p, p.JoinedSeq-1, a.hub.lives.epoch()) // where it is long since it joined: reset
 			w.lag.announce = true
 			wants = append(wants, w)
 			continue

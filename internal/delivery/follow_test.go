@@ -18,7 +18,7 @@ import (
 func (n *node) subscribe(f *delivery.Follower, room string, after *protocol.Seq) (head protocol.Seq) {
 	n.t.Helper()
 	replies := 0
-	if err := f.Subscribe(n.t.Context(), room, after, false, func(h protocol.Seq) { head, replies = h, replies+1 }); err != nil {
+	if err := f.Subscribe(n.t.Context(), room, after, "", func(h protocol.Seq) { head, replies = h, replies+1 }); err != nil {
 		n.t.Error(err)
 		runtime.Goexit() // as in enterWith
 	}
@@ -265,7 +265,7 @@ func TestWhoIsInDoubtWhenTheStoreGoesAwayIsNotIn(t *testing.T) {
 		st.slow(time.Second)
 		replied := make(chan *protocol.Error)
 		go func() {
-			replied <- f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+			replied <- f.Subscribe(t.Context(), room, nil, "", func(protocol.Seq) { t.Error("ready was called") })
 		}()
 		time.Sleep(1500 * time.Millisecond) // her place has been read
 		n.leave(room, protocol.ReasonRemoved, "alice")
@@ -331,7 +331,7 @@ func TestAStoreThatIsAway(t *testing.T) {
 			}
 			want(t, "replies to hello", s.ready, -1)
 		}
-		err := f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+		err := f.Subscribe(t.Context(), room, nil, "", func(protocol.Seq) { t.Error("ready was called") })
 		want(t, "subscribing", err.Code, protocol.Unavailable)
 		want(t, "follows", f.Follows(room), false)
 		want(t, "sessions", n.hub.Stats().Sessions, 1)
@@ -476,7 +476,7 @@ func TestAReturnOvertakesTheSecondLook(t *testing.T) {
 				_, f := n.enterWith(s, delivery.Entry{All: true})
 				f.Unsubscribe(room)
 				st.slow(time.Second)
-				go f.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+				go f.Subscribe(t.Context(), room, nil, "", func(protocol.Seq) { t.Error("ready was called") })
 			}
 			time.Sleep(1500 * time.Millisecond)
 			n.leave(room, protocol.ReasonRemoved, "alice") // her place has been read

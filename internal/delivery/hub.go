@@ -35,10 +35,13 @@ const (
 
 // Options are what a Hub needs.
 type Options struct {
-	Source    Source
-	Live      broker.Live            // nil: a node of its own; see also SetLive
-	Node      string                 // this node's name, unique in the cluster
-	Epoch     uint64                 // of this node's logs: what comes with another is dropped
+	Source Source
+	Live   broker.Live   // nil: a node of its own; see also SetLive
+	Node   string        // this node's name, unique in the cluster
+	Epoch  func() string // the life of the logs, as it is now; nil: always ""
+	// Stands reports whether positions in a room that were told under an epoch, here or on another node, are good: otherwise they get `reset`, and what comes
+	// from other nodes is dropped. With room "" it is about all. nil: if the epoch is the present one.
+	Stands    func(epoch, room string) bool
 	Replay    int                    // limits.replay: events that a session may be behind before it gets `reset`; 0: protocol.MaxReplay
 	RingBytes int                    // the budget of recent frames of all rooms; 0: 64 MiB
 	Wire      func([]byte) []byte    // encodes joined frames for the transport that most sessions use; nil: Batch.Wire stays nil
@@ -56,7 +59,7 @@ type Hub struct {
 	source Source
 	live   broker.Live
 	node   string
-	epoch  uint64
+	lives  lives
 	replay protocol.Seq
 	wire   func([]byte) []byte
 	now    func() time.Time
@@ -84,8 +87,14 @@ type Hub struct {
 // New makes a Hub. Before Start nothing runs, and Enter waits.
 func New(o Options) *Hub {
 	h := &Hub{
-		source: o.Source, live: o.Live, node: o.Node, epoch: o.Epoch, wire: o.Wire, now: o.Now, log: o.Log,
+		source: o.Source, live: o.Live, node: o.Node, lives: lives{epoch: o.Epoch, stands: o.Stands}, wire: o.Wire, now: o.Now, log: o.Log,
 		replay: protocol.Seq(o.Replay), reads: make(chan struct{}, maxReads),
+	}
+	if h.lives.epoch == nil {
+		h.lives.epoch = func() string { return "" }
+	}
+	if h.lives.stands == nil {
+		h.lives.stands = func(epoch, _ string) bool { return epoch == h.lives.epoch() }
 	}
 	if h.replay == 0 {
 		h.replay = protocol.MaxReplay
@@ -158,6 +167,12 @@ func (h *Hub) Stop() {
 	h.queue.stop()
 	h.behind.stop()
 	l.running.Wait()
+}
+
+// lives is what a Hub knows of the life of the logs.
+type lives struct {
+	epoch  func() string
+	stands func(epoch, room string) bool
 }
 
 // life is the goroutines of a Hub.

@@ -142,17 +142,17 @@ func TestResumeBringsWhatWasMissed(t *testing.T) {
 		for _, c := range []struct {
 			name  string
 			after protocol.Seq
-			stale bool
+			epoch string
 			want  []any
 		}{
-			{"all of it", 5, false, []any{6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
-			{"nothing missed", 15, false, nil},
-			{"more than limits.replay", 4, false, []any{"reset"}},
-			{"from the beginning", 0, false, []any{"reset"}},
-			{"above the head", 16, false, []any{"reset"}},
-			{"another epoch", 15, true, []any{"reset"}},
+			{"all of it", 5, "", []any{6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+			{"nothing missed", 15, "", nil},
+			{"more than limits.replay", 4, "", []any{"reset"}},
+			{"from the beginning", 0, "", []any{"reset"}},
+			{"above the head", 16, "", []any{"reset"}},
+			{"another epoch", 15, "another", []any{"reset"}},
 		} {
-			s, f := n.enterWith(newSink(c.name, "alice"), delivery.Entry{All: true, Stale: c.stale, Resume: map[string]protocol.Seq{room: c.after}})
+			s, f := n.enterWith(newSink(c.name, "alice"), delivery.Entry{All: true, Epoch: c.epoch, Resume: map[string]protocol.Seq{room: c.after}})
 			settle()
 			want(t, c.name, s.story(room), c.want)
 			f.Close()
@@ -171,7 +171,7 @@ func TestRoomsThatOneMayNotSeeAreGone(t *testing.T) {
 		want(t, "its reason", string(s.got(foreign)[0].Data), `{"reason":"gone"}`)
 		want(t, "a room that never was", s.story("r_never"), []any{"room.removed"})
 		want(t, "before the reply", s.ready, 0)
-		err := f.Subscribe(t.Context(), foreign, nil, false, func(protocol.Seq) { t.Error("ready was called") })
+		err := f.Subscribe(t.Context(), foreign, nil, "", func(protocol.Seq) { t.Error("ready was called") })
 		want(t, "subscribing to it", err, protocol.RoomNotFound())
 	})
 }
@@ -221,7 +221,7 @@ func TestDeletionIsTheEnd(t *testing.T) {
 		room := n.create(protocol.Channel, "alice")
 		alice, _ := n.enter("s1", "alice")
 		guest, f := n.enter("s2", "guest")
-		if err := f.Subscribe(t.Context(), room, nil, false, func(head protocol.Seq) { want(t, "head", head, protocol.Seq(1)) }); err != nil {
+		if err := f.Subscribe(t.Context(), room, nil, "", func(head protocol.Seq) { want(t, "head", head, protocol.Seq(1)) }); err != nil {
 			t.Fatal(err)
 		}
 		n.must(func() (*chat.Event, error) { return n.store.remove(room) })

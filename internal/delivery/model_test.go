@@ -295,7 +295,10 @@ func (m *model) enter(at int, user string) {
 		}
 	}
 	c.sink.saw = func(_ *sink, f pushed) { c.saw(f) }
-	e := &delivery.Entry{Sink: c.sink, All: c.all, Stale: m.random.chance(5), Ready: c.replied}
+	e := &delivery.Entry{Sink: c.sink, All: c.all, Ready: c.replied}
+	if m.random.chance(5) {
+		e.Epoch = "another"
+	}
 	c.floor = m.store.heads()
 	if m.random.chance(60) {
 		e.Resume = map[string]protocol.Seq{}
@@ -310,13 +313,13 @@ func (m *model) enter(at int, user string) {
 	for room, after := range e.Resume {
 		c.streams[room] = &stream{user: user, in: true, next: after + 1}
 		m.store.mu.Lock()
-		if l := m.store.rooms[room]; e.Stale || l != nil && l.sinceJoin || after > c.floor[room] {
+		if l := m.store.rooms[room]; e.Epoch != "" || l != nil && l.sinceJoin || after > c.floor[room] {
 			c.streams[room].next = 0 // what comes first is not for this check to say: a reset, or what is visible
 			c.streams[room].ceiling = 1 << 60
 		}
 		m.store.mu.Unlock()
 	}
-	c.resume = fmt.Sprint(e.Resume, e.Stale)
+	c.resume = fmt.Sprint(e.Resume, e.Epoch)
 	f, err := m.nodes[at].hub.Enter(m.t.Context(), e)
 	if err != nil {
 		c.mu.Lock()
@@ -379,7 +382,7 @@ func (c *client) subscribe(room string) {
 		after = &a
 	}
 	was := f.Follows(room)
-	_ = f.Subscribe(c.model.t.Context(), room, after, false, func(head protocol.Seq) {
+	_ = f.Subscribe(c.model.t.Context(), room, after, "", func(head protocol.Seq) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.dropped, room)

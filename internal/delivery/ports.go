@@ -93,7 +93,7 @@ type Entry struct {
 	Sink   Sink
 	All    bool                    // follow every room of the user, those joined later too
 	Resume map[string]protocol.Seq // positions to go on from
-	Stale  bool                    // the positions are of another epoch, or none was given: every room in Resume gets `reset`
+	Epoch  string                  // of the positions: a room of which they do not stand gets `reset`
 	Lost   bool                    // there were more positions than are in Resume, and nobody knows which: every other room gets `reset` too
 	// Standing, if it is not nil, is called right before Ready with where the session stands: the last event that it has of each room that it follows, or
 	// NoPosition, and the positions of Resume in rooms of which it will be told that they are gone.

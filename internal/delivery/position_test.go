@@ -192,7 +192,7 @@ func TestANodeThatIsBehindResetsNobodyToThePast(t *testing.T) {
 		b.enter("b", "bob")
 		bus.lose(5)
 		a.send(room, 5) // 6
-		s, _ := b.enterWith(newSink("s", "alice"), delivery.Entry{All: true, Stale: true, Resume: map[string]protocol.Seq{room: 6}})
+		s, _ := b.enterWith(newSink("s", "alice"), delivery.Entry{All: true, Epoch: "another", Resume: map[string]protocol.Seq{room: 6}})
 		time.Sleep(time.Second)
 		want(t, "alice", s.story(room), []any{"reset"})
 		want(t, "head", string(s.got(room)[0].Data), `{"head":6}`)
@@ -229,9 +229,11 @@ func TestWhoComesWhileARoomIsUnbound(t *testing.T) {
 	})
 }
 
+func epoch(is string) func() string { return func() string { return is } }
+
 func TestAnotherEpochIsNotHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes, _ := newCluster(t, newStore(), delivery.Options{Epoch: 1}, delivery.Options{Epoch: 2})
+		nodes, _ := newCluster(t, newStore(), delivery.Options{Epoch: epoch("1")}, delivery.Options{Epoch: epoch("2")})
 		a, b := nodes[0], nodes[1]
 		room := a.create(protocol.Group, "bob")
 		settle()

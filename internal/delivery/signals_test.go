@@ -36,7 +36,7 @@ func TestReceiptsAreGathered(t *testing.T) {
 		bob, _ := n.enter("b", "bob")
 		bob2, _ := n.enter("b2", "bob")
 		guest, g := n.enter("g", "guest")
-		if err := g.Subscribe(t.Context(), room, nil, false, func(protocol.Seq) {}); err != nil {
+		if err := g.Subscribe(t.Context(), room, nil, "", func(protocol.Seq) {}); err != nil {
 			t.Fatal(err)
 		}
 

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// What nodes tell each other, in a form of their own: a byte for the kind, the sender's name, eight bytes for the epoch of its logs, and a body. A string
+// What nodes tell each other, in a form of their own: a byte for the kind, the sender's name, the epoch of its logs, and a body. A string
 // is its length and its bytes, a list is its length and its strings, a number is a uvarint. What does not read is dropped: it was a hint.
 
 // kind is the first byte of a message.
@@ -36,9 +36,9 @@ const (
 
 // envelope begins a message, with room for a body of about size bytes.
 func (h *Hub) envelope(k kind, size int) []byte {
-	b := make([]byte, 0, 1+2+len(h.node)+8+size)
-	b = appendString(append(b, byte(k)), h.node)
-	return binary.BigEndian.AppendUint64(b, h.epoch)
+	epoch := h.lives.epoch()
+	b := make([]byte, 0, 1+2+len(h.node)+2+len(epoch)+size)
+	return appendString(appendString(append(b, byte(k)), h.node), epoch)
 }
 
 func appendString(b []byte, s string) []byte {
@@ -217,8 +217,9 @@ func (h *Hub) Receive(m broker.Message) {
 	r := reader{rest: m.Data}
 	k := kind(r.byte())
 	node := r.string()
-	epoch := r.bytes(8)
-	if r.bad || binary.BigEndian.Uint64(epoch) != h.epoch {
+	epoch := r.string()
+	to := h.rooms.get(m.Room) // before the epoch is looked at: a room that was there before it changed is dead by then
+	if r.bad || !h.lives.stands(epoch, m.Room) {
 		return
 	}
 	switch {
@@ -226,7 +227,9 @@ func (h *Hub) Receive(m broker.Message) {
 		h.receiveProbe(node, &r)
 	case node == h.node: // this node has applied what it sent
 	case m.Room != "":
-		h.receiveInRoom(m.Room, node, k, &r)
+		if to != nil {
+			h.receiveInRoom(to, node, k, &r)
+		}
 	case k == kindNews:
 		h.receiveNews(node, &r)
 	case k == kindSessions:
@@ -245,11 +248,8 @@ func (h *Hub) receiveProbe(node string, r *reader) {
 	}
 }
 
-func (h *Hub) receiveInRoom(id, node string, k kind, r *reader) {
-	to := h.rooms.get(id)
-	if to == nil {
-		return
-	}
+func (h *Hub) receiveInRoom(to *room, node string, k kind, r *reader) {
+	id := to.id
 	switch k {
 	case kindEvent:
 		switch e := r.event(); {

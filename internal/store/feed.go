@@ -56,11 +56,11 @@ var (
 // Feed is a store as the feed uses it. All methods may be called from any goroutine.
 type Feed struct {
 	*db
-	epoch string
+	epoch func() string
 }
 
 // Feed is what the store has to be put.
-func (s *Store) Feed() *Feed { return &Feed{s.db, s.epoch} }
+func (s *Store) Feed() *Feed { return &Feed{s.db, s.Epoch} }
 
 // Begin has a job made for every event from now on, on whatever node it is applied. Where that was so before it changes nothing.
 func (f *Feed) Begin(ctx context.Context) error {
@@ -166,7 +166,7 @@ func (f *Feed) scanJob(scan database.Scan, line feed.Line) (j feed.Job, err erro
 	}
 	e.Room, e.Seq, e.Data = line.Room, j.Seq, raw(data)
 	j.Entry = broker.Entry{
-		Room: e.Room, Seq: e.Seq, Kind: kind, Event: string(e.Name), User: e.User, Epoch: f.epoch, Data: protocol.AppendEvent(make([]byte, 0, len(data)+192), &e),
+		Room: e.Room, Seq: e.Seq, Kind: kind, Event: string(e.Name), User: e.User, Epoch: f.epoch(), Data: protocol.AppendEvent(make([]byte, 0, len(data)+192), &e),
 	}
 	return j, nil
 }

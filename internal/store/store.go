@@ -59,8 +59,8 @@ type Store struct {
 	*checkpoints
 	estate
 	placed
+	*life
 	log       *slog.Logger
-	epoch     string
 	committer *committer
 	ensures   *batcher[[]string]
 }
@@ -82,7 +82,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	d := &db{engine: e, now: o.Now, fatal: o.Fatal}
-	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), checkpoints: newCheckpoints(d), pruner: pruner{d}, estate: estate{d}, placed: placed{d}, log: o.Log}
+	s := &Store{db: d, accounts: newAccounts(d), keptPresence: newKeptPresence(d), checkpoints: newCheckpoints(d), pruner: pruner{d}, estate: estate{d}, placed: placed{d}, life: &life{}, log: o.Log}
 	s.ensures = newBatcher(s.ensureUsers)
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -174,12 +174,9 @@ func (s *Store) identify(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("read the identity of the store: %w", err)
 	}
-	s.epoch = meta["epoch"] + "." + part
+	s.epoch.Store(new(meta["epoch"] + "." + part))
 	return nil
 }
-
-// Epoch is the life of the stored log: another one means that sequence numbers may have been used again with other content.
-func (s *Store) Epoch() string { return s.epoch }
 
 // Close ends the log, after what has been accepted is committed or answered, and closes the store.
 func (s *Store) Close() error {
