@@ -35,7 +35,6 @@ type (
 		chat.Names
 		delivery.Source
 		Whereabouts(ctx context.Context, room string, seq protocol.Seq, limit int) (*store.Whereabouts, error)
-		Stands(epoch, room string) bool
 	}
 	ofUsers interface {
 		chat.Users
@@ -50,6 +49,7 @@ type (
 		cluster.Registry
 		Key(purpose string) []byte
 		Epoch() string
+		Stands(epoch, room string) bool
 		Stats() store.Stats
 		Ping(ctx context.Context) error
 		Close() error
