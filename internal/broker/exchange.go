@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
+	"time"
 )
 
 // Exchange feeds events to the application's own systems: acknowledged, at least once, over queues that are declared in the configuration. It is fed from the
@@ -178,4 +180,14 @@ func Waves(entries []Entry) [][]Entry {
 		waves[n] = append(waves[n], e)
 	}
 	return waves
+}
+
+// ExchangeOptions say where the engine of a feed is, and what is in the feed.
+type ExchangeOptions struct {
+	URL    string        // as the adapter's Open takes it
+	Name   string        // what the engine shows the connections as, and its consumers
+	Queues []Queue       // checked by [CheckQueues]
+	Keep   time.Duration // how long the engine keeps an entry, whether it was consumed or not, as far as it can be told
+	Length int           // entries that a queue holds at most, where the engine must be told a number; the oldest go
+	Log    *slog.Logger  // slog.Default() when nil
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Redis is a Redis server of one test's own, on the loopback interface, that keeps nothing on the disk. Its methods are for one goroutine.
+// Redis is a Redis server of one test's own, on the loopback interface. Its methods are for one goroutine.
 type Redis struct {
 	URL string
 
@@ -18,15 +18,27 @@ type Redis struct {
 	program string
 	dir     string
 	addr    string
+	keeps   bool // on the disk
 
 	server *os.Process     // nil: it does not run
 	ended  <-chan struct{} // closed when the process is gone
 	log    *tail
 }
 
-// StartRedis starts a server and stops it at the end of the test. Without Redis on the machine the test is skipped, or fails where CI is set in the
-// environment.
+// StartRedis starts a server that keeps nothing on the disk, and stops it at the end of the test. Without Redis on the machine the test is skipped, or fails
+// where CI is set in the environment.
 func StartRedis(t testing.TB) *Redis {
+	t.Helper()
+	return startRedis(t, false)
+}
+
+// StartDurableRedis is as StartRedis, with a server that has everything on the disk before it answers, and still has it after a kill and a start.
+func StartDurableRedis(t testing.TB) *Redis {
+	t.Helper()
+	return startRedis(t, true)
+}
+
+func startRedis(t testing.TB, keeps bool) *Redis {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -43,20 +55,24 @@ func StartRedis(t testing.TB) *Redis {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r := &Redis{URL: "redis://" + addr, t: t, program: program, dir: t.TempDir(), addr: addr}
+	r := &Redis{URL: "redis://" + addr, t: t, program: program, dir: t.TempDir(), addr: addr, keeps: keeps}
 	t.Cleanup(r.Kill)
 	r.Start()
 	return r
 }
 
-// Start starts a server that was killed, at the same address and with nothing in it, and returns when it takes connections.
+// Start starts a server that was killed, at the same address and with nothing in it but what it has kept, and returns when it takes connections.
 func (r *Redis) Start() {
 	r.t.Helper()
 	_, port, err := net.SplitHostPort(r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command(r.program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no")
+	appendOnly := "no"
+	if r.keeps {
+		appendOnly = "yes"
+	}
+	cmd := exec.Command(r.program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", appendOnly, "--appendfsync", "always")
 	cmd.Dir = r.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
