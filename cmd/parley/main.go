@@ -28,6 +28,7 @@ type commands struct {
 	Search     searchCommand     `cmd:"" help:"Build the search index anew."`
 	Export     exportCommand     `cmd:"" help:"Print what a deployment keeps of a user, or a room."`
 	Erase      eraseCommand      `cmd:"" help:"Take away what a deployment keeps of a user, or a room."`
+	Feed       feedCommand       `cmd:"" help:"Look after the feed of events for the application's own systems."`
 	Epoch      epochCommand      `cmd:"" help:"Say that a store was brought back to an earlier state."`
 	Chat       chatCommand       `cmd:"" help:"Chat, on this terminal."`
 	Tail       tailCommand       `cmd:"" help:"Print what happens in a room."`

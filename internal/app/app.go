@@ -36,6 +36,7 @@ import (
 // App is one server: a node of a cluster, or all of it.
 type App struct {
 	keeper
+	fed
 	cfg     *config.Config
 	log     *slog.Logger
 	live    broker.Live
@@ -113,8 +114,8 @@ func (a *App) open(ctx context.Context) error {
 	if a.traces, err = openTraces(ctx, cfg.Trace, node, a.metrics.version, a.log); err != nil {
 		return err
 	}
-	a.keepUp(node, a.log)
-	if err := errors.Join(a.openPresence(ctx, node), a.openDelivery(ctx, node)); err != nil {
+	a.keepUp(node, a.wakeFeed, a.log)
+	if err := errors.Join(a.openFeed(ctx, node), a.openPresence(ctx, node), a.openDelivery(ctx, node)); err != nil {
 		return err
 	}
 	signer, verifier, err := a.openTrust(secret)
@@ -226,6 +227,9 @@ func (a *App) Run(ctx context.Context) error {
 	for _, r := range a.relays {
 		loops.Go(func() { r.Run(background) })
 	}
+	for _, f := range a.feeders {
+		loops.Go(func() { f.Run(background) })
+	}
 	for _, s := range a.sweeps {
 		loops.Go(func() { s.Run(background) })
 	}
@@ -299,6 +303,9 @@ func (a *App) Close() error {
 	}
 	if a.live != nil {
 		errs = append(errs, a.live.Close())
+	}
+	if a.exchange != nil {
+		errs = append(errs, a.exchange.Close())
 	}
 	if a.egress != nil {
 		a.egress.Close()

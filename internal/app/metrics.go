@@ -22,6 +22,7 @@ type metrics struct {
 
 	waited, took    prometheus.Histogram // of a transaction of the log
 	fannedOut, hint prometheus.Histogram
+	put             prometheus.Histogram
 	calls           *callMetrics
 }
 
@@ -48,6 +49,7 @@ func newMetrics(version string) *metrics {
 	m.fannedOut = m.histogram("fanout_seconds", "From a commit on this node until the last session here was offered its events.", fineSeconds)
 	m.hint = m.histogram("hint_seconds", "From an event's `at`, set by the node that stored it, until the last session here was offered it. "+
 		"It compares the clocks of two machines: believe it only where they are kept together.", fineSeconds)
+	m.put = m.histogram("feed_put_seconds", "How long the engine of the feed took to acknowledge a batch.", fineSeconds)
 	m.calls = newCallMetrics(m)
 	return m
 }
@@ -145,6 +147,7 @@ func (a *App) register() {
 	a.registerPresence(m)
 	a.registerRelay(m)
 	a.registerShards(m)
+	a.registerFeed(m)
 	a.registerBroker(m)
 	a.registerState(m)
 	a.registerCluster(m)

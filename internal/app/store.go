@@ -89,10 +89,10 @@ func (k *keeper) openStore(ctx context.Context, others map[string]string, back f
 	return nil
 }
 
-// keepUp makes a relay and a sweep of retention for each store.
-func (k *keeper) keepUp(node string, log *slog.Logger) {
+// keepUp makes a relay and a sweep of retention for each store. applied is told of what the relays have applied.
+func (k *keeper) keepUp(node string, applied func(), log *slog.Logger) {
 	for _, s := range k.stores {
-		k.relays = append(k.relays, relay.New(relay.Options{Source: s, Node: node, Log: log}))
+		k.relays = append(k.relays, relay.New(relay.Options{Source: s, Node: node, Log: log, Applied: applied}))
 		k.sweeps = append(k.sweeps, retention.New(retention.Options{Source: s, Log: log}))
 	}
 }

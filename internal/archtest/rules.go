@@ -89,7 +89,7 @@ var layout = []row{
 	{pkg: "internal/openapi", libs: "json"},
 	{pkg: "internal/reference", imports: "protocol protocol/examples docs internal/openapi", libs: "json"},
 	{pkg: "internal/logging", without: sockets + " " + files},
-	{pkg: "internal/config", libs: "kong yaml"},
+	{pkg: "internal/config", imports: "internal/broker", libs: "kong yaml"},
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},
 	{pkg: "internal/doctor", imports: "protocol internal/auth internal/cluster internal/config internal/store", libs: "sys"},
@@ -100,7 +100,7 @@ var layout = []row{
 	{pkg: "internal/app", imports: "*", libs: "json prometheus otel otel-sdk otlp sync"},
 	{
 		pkg:     "cmd/parley",
-		imports: "protocol client internal/app internal/auth internal/backup internal/bench internal/config internal/doctor internal/logging internal/relay internal/store internal/terminal internal/privacy",
+		imports: "protocol client internal/app internal/auth internal/broker internal/feed internal/backup internal/bench internal/config internal/doctor internal/logging internal/relay internal/store internal/terminal internal/privacy",
 		libs:    "json kong yaml isatty",
 	},
 

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/parley-im/parley/internal/broker"
 )
 
 // Config holds the settings of a server. The tag `help` says what a setting is for; `nodes:"same"`, that all nodes of a cluster must be given the same.
@@ -23,6 +25,7 @@ type Config struct {
 	Store       string            `yaml:"store" help:"Where rooms and messages are kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Empty: parley.db in the data folder."`
 	Shards      map[string]string `yaml:"shards" help:"The other stores over which rooms and users are spread, by name: one: postgres://HOST/DATABASE; outside the file NAME=URL, separated by commas. Each was made one with parley shards add; store is then the home of the map."`
 	Broker      string            `yaml:"broker" nodes:"same" help:"What connects the nodes of a cluster: nats://HOST:4222, or several separated by commas; or redis://HOST:6379/DB; or kafka://HOST:9092/TOPIC; or amqp://HOST:5672/VHOST. Empty: this node is alone."`
+	Feed        Feed              `yaml:"feed"`
 	State       string            `yaml:"state" nodes:"same" help:"What nodes share that may be lost, presence and rates: redis://HOST:6379/DB. Empty: each node has its own."`
 	Node        string            `yaml:"node" help:"Name of this node, unique in its cluster: up to 64 letters, digits and _ - . characters. Empty: a new name at every start."`
 	SecretFile  string            `yaml:"secret_file" help:"File with the secret that signs users' tokens, readable by its owner alone. Empty: secret in the data folder, made at the first start."`
@@ -40,6 +43,32 @@ type Config struct {
 	Drain       time.Duration     `yaml:"drain" help:"Time over which a server that is told to stop sends its connections to other nodes."`
 	Dev         bool              `yaml:"dev" nodes:"same" help:"For trying things out on one's own machine: relaxes what protects a server that others can reach."`
 	DevInsecure bool              `yaml:"dev_insecure" help:"Lets --dev listen on addresses that other machines can reach."`
+}
+
+// Feed says where events go for the application's own systems.
+type Feed struct {
+	URL    string        `yaml:"url" nodes:"same" help:"Engine of the feed of events for the application's own systems: amqp://HOST:5672/VHOST, or nats://HOST:4222, or kafka://HOST:9092/TOPIC, or redis://HOST:6379/DB. It need not be the broker. Empty: off."`
+	Keep   time.Duration `yaml:"keep" nodes:"same" help:"How long the engine keeps an event for those who have not consumed it yet; deleted and erased texts too."`
+	Length int           `yaml:"length" nodes:"same" help:"Events that a queue of the feed holds at most in Redis, and all together in NATS; the oldest go."`
+	Queues []FeedQueue   `yaml:"queues" nodes:"same" help:"The queues of the feed, each with its name, exchange (direct, topic, fanout or headers) and bind or headers and match: [{name: moderation, exchange: topic, bind: ['*.message.*']}]."`
+}
+
+// FeedQueue is a queue of the feed.
+type FeedQueue struct {
+	Name     string            `yaml:"name"`
+	Exchange string            `yaml:"exchange"`
+	Bind     []string          `yaml:"bind,omitempty,flow"`
+	Headers  map[string]string `yaml:"headers,omitempty,flow"`
+	Match    string            `yaml:"match,omitempty"` // headers: all or any; "" is all
+}
+
+// Declared are the queues as the broker takes them.
+func (f *Feed) Declared() []broker.Queue {
+	var queues []broker.Queue
+	for _, q := range f.Queues {
+		queues = append(queues, broker.Queue{Name: q.Name, Exchange: broker.ExchangeKind(q.Exchange), Bind: q.Bind, Headers: q.Headers, Any: q.Match == "any"})
+	}
+	return queues
 }
 
 // Log says what is logged, and how.
@@ -107,6 +136,7 @@ func Default() *Config {
 	return &Config{
 		Listen: "127.0.0.1:8080",
 		Data:   ".parley",
+		Feed:   Feed{Keep: 7 * 24 * time.Hour, Length: 1_000_000},
 		Auth:   Auth{Algorithms: []string{"RS256", "ES256", "EdDSA"}},
 		Log:    Log{Level: "info", Format: "text"},
 		Limits: Limits{
@@ -148,11 +178,8 @@ func (c *Config) Redacted() *Config {
 	for name, url := range r.Shards {
 		r.Shards[name] = redactURL(url)
 	}
-	brokers := strings.Split(c.Broker, ",")
-	for i, broker := range brokers {
-		brokers[i] = redactURL(broker)
-	}
-	r.Broker = strings.Join(brokers, ",")
+	r.Broker, r.Feed.URL = redactURLs(c.Broker), redactURLs(c.Feed.URL)
+	r.Feed.Queues = slices.Clone(c.Feed.Queues)
 	r.State = redactURL(c.State)
 	r.Trace.Endpoint = redactURL(c.Trace.Endpoint)
 	return &r
@@ -170,6 +197,15 @@ func (c *Config) Common() map[string]string {
 		}
 	}
 	return common
+}
+
+// redactURLs redacts several, separated by commas.
+func redactURLs(s string) string {
+	list := strings.Split(s, ",")
+	for i, one := range list {
+		list[i] = redactURL(one)
+	}
+	return strings.Join(list, ",")
 }
 
 // redactURL takes out whatever may be secret. A user without a password is a token for some engines; drivers take passwords as query parameters too.

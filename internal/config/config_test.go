@@ -37,6 +37,16 @@ admin_listen: 127.0.0.1:9001
 data: /var/lib/parley
 store: postgres://parley@db/parley
 broker: nats://a:4222,nats://b:4222
+feed:
+  url: kafka://k:9092/chat
+  keep: 48h
+  length: 5000
+  queues:
+    - name: moderation
+      exchange: topic
+      bind: ["*.message.*", group.#.created]
+    - {name: live, exchange: headers, headers: {kind: live, user: ann}, match: any}
+    - {name: all, exchange: fanout}
 state: redis://c:6379/1
 node: node-1
 secret_file: /run/secrets/parley
@@ -91,6 +101,11 @@ func whole() *config.Config {
 	return &config.Config{
 		Listen: "127.0.0.1:9000", AdminListen: "127.0.0.1:9001", Data: "/var/lib/parley",
 		Store: "postgres://parley@db/parley", Broker: "nats://a:4222,nats://b:4222", State: "redis://c:6379/1",
+		Feed: config.Feed{URL: "kafka://k:9092/chat", Keep: 48 * time.Hour, Length: 5000, Queues: []config.FeedQueue{
+			{Name: "moderation", Exchange: "topic", Bind: []string{"*.message.*", "group.#.created"}},
+			{Name: "live", Exchange: "headers", Headers: map[string]string{"kind": "live", "user": "ann"}, Match: "any"},
+			{Name: "all", Exchange: "fanout"},
+		}},
 		Node: "node-1", SecretFile: "/run/secrets/parley", TLS: config.TLS{CertFile: "/etc/parley/cert.pem", KeyFile: "/etc/parley/key.pem"},
 		Proxies: config.Proxies{Trusted: []string{"10.0.0.0/8", "unix"}, Protocol: true, Header: "Forwarded"}, Compression: true,
 		Auth: config.Auth{
@@ -137,6 +152,14 @@ func TestLoad(t *testing.T) {
 				c.Origins = []string{"https://a.example", "https://b.example"}
 				c.Dev = true
 				c.Heartbeat = 90 * time.Second
+			}),
+		},
+		{
+			name: "queues of the feed in a variable",
+			env:  []string{"PARLEY_FEED_URL=nats://a:4222", "PARLEY_FEED_QUEUES=[{name: a, exchange: direct, bind: group.message.created}]"},
+			want: with(func(c *config.Config) {
+				c.Feed.URL = "nats://a:4222"
+				c.Feed.Queues = []config.FeedQueue{{Name: "a", Exchange: "direct", Bind: []string{"group.message.created"}}}
 			}),
 		},
 		{
@@ -220,6 +243,13 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "whole number", file: "limits: {burst: 1.5}\n", want: []string{`parley.yaml:1: limits.burst: "1.5" is not a whole number`}},
 		{name: "huge number", file: "limits: {burst: 99999999999999999999}\n", want: []string{"limits.burst: 99999999999999999999 is beyond"}},
 		{name: "number", file: "limits: {messages_per_second: many}\n", want: []string{`limits.messages_per_second: "many" is not a number`}},
+		{name: "queues as a text", file: "feed:\n  queues: all\n", want: []string{"parley.yaml:2: feed.queues: must be a list of queues"}},
+		{name: "queues as a group", file: "feed:\n  queues: {name: all}\n", want: []string{"parley.yaml:2: feed.queues: must be a list of queues"}},
+		{name: "a queue as a text", file: "feed:\n  queues:\n    - all\n", want: []string{"parley.yaml:3: feed.queues: each queue must have a name"}},
+		{name: "unknown in a queue", file: "feed:\n  queues:\n    - {name: all, exchang: fanout}\n", want: []string{"parley.yaml:3", "a queue has no exchang; did you mean exchange?"}},
+		{name: "twice in a queue", file: "feed:\n  queues:\n    - {name: a, name: b}\n", want: []string{"name stands twice"}},
+		{name: "a queue's headers", file: "feed:\n  queues:\n    - {name: a, headers: [b]}\n", want: []string{"headers of a queue must be"}},
+		{name: "a queue's bindings", file: "feed:\n  queues:\n    - {name: a, bind: [{b: c}]}\n", want: []string{"bind of a queue must be"}},
 		{name: "infinity", overrides: map[string]string{"limits-messages-per-second": "Inf"}, want: []string{`"Inf" is not a number`}},
 		{name: "NaN", overrides: map[string]string{"limits-messages-per-second": "NaN"}, want: []string{`"NaN" is not a number`}},
 		{name: "duration without unit", file: "heartbeat: 25\n", want: []string{`heartbeat: "25" is not a duration, such as 10s`}},
@@ -349,6 +379,15 @@ func TestBadValues(t *testing.T) {
 		"broker":            {func(c *config.Config) { c.Broker = "mqtt://a" }, "broker"},
 		"one bad broker":    {func(c *config.Config) { c.Broker = "nats://a, nats://b" }, "broker"},
 		"several redis":     {func(c *config.Config) { c.Broker = "redis://a,redis://b" }, "one server"},
+		"feed nowhere":      {func(c *config.Config) { c.Feed.Queues = []config.FeedQueue{{Name: "a", Exchange: "fanout"}} }, "feed.url"},
+		"feed of nothing":   {func(c *config.Config) { c.Feed.URL = "nats://a" }, "feed.queues"},
+		"feed's engine":     {func(c *config.Config) { c.Feed = feedAt("mqtt://a") }, "feed.url"},
+		"feed's redis":      {func(c *config.Config) { c.Feed = feedAt("redis://a/x") }, "number of a database"},
+		"feed for a second": {func(c *config.Config) { c.Feed.Keep = time.Second }, "feed.keep"},
+		"feed of three":     {func(c *config.Config) { c.Feed.Length = 3 }, "feed.length"},
+		"a queue's match":   {func(c *config.Config) { c.Feed = feedAt("nats://a"); c.Feed.Queues[0].Match = "some" }, "match is all or any"},
+		"match of topics":   {func(c *config.Config) { c.Feed = feedAt("nats://a"); c.Feed.Queues[0].Match = "any" }, "match is for exchange: headers"},
+		"a queue's kind":    {func(c *config.Config) { c.Feed = feedAt("nats://a"); c.Feed.Queues[0].Exchange = "queue" }, "none of direct, topic"},
 		"state":             {func(c *config.Config) { c.State = "nats://a" }, "state"},
 		"redis database":    {func(c *config.Config) { c.Broker = "redis://a/x" }, "number of a database"},
 		"kafka nowhere":     {func(c *config.Config) { c.Broker = "kafka:a" }, "broker"},
@@ -388,6 +427,11 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
+// feedAt is a feed with one queue.
+func feedAt(url string) config.Feed {
+	return config.Feed{URL: url, Keep: time.Hour, Length: 5000, Queues: []config.FeedQueue{{Name: "a", Exchange: "fanout"}}}
+}
+
 // Passwords come into no error and no log.
 func TestSecretsStayInside(t *testing.T) {
 	const secret = "hunter2"
@@ -409,6 +453,7 @@ func TestSecretsStayInside(t *testing.T) {
 		{Broker: "redis://:" + secret + "@a/x"},
 		{Broker: "kafka://u:" + secret + "@a/t,kafka://" + secret + "@b"},
 		{Broker: "amqp://u:" + secret + "@a"},
+		{Feed: config.Feed{URL: "nats://u:" + secret + "@a,nats://u:" + secret + "@b"}},
 	} {
 		if shown := fmt.Sprint(c.Redacted()); strings.Contains(shown, secret) {
 			t.Errorf("shown: %s", shown)

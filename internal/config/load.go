@@ -208,8 +208,17 @@ func describe(group string) string {
 func (f *yamlFile) set(s setting, n *yaml.Node) {
 	text := n.Value
 	_, isMap := s.value.Interface().(map[string]string)
+	_, isQueues := s.value.Interface().([]FeedQueue)
 	switch _, isList := s.value.Interface().([]string); {
 	case isNull(n):
+		return
+	case isQueues && n.Kind != yaml.ScalarNode:
+		queues, at, err := readQueues(n)
+		if err != nil {
+			f.complain(at, "%s: %v", s.key, err)
+			return
+		}
+		s.value.Set(reflect.ValueOf(queues))
 		return
 	case n.Kind == yaml.MappingNode && isMap:
 		f.setNamed(s, n)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Flag describes a setting to the command line.
@@ -70,6 +72,15 @@ func (s setting) text() string {
 	switch v := s.value.Interface().(type) {
 	case []string:
 		return strings.Join(v, ",")
+	case []FeedQueue:
+		if len(v) == 0 {
+			return ""
+		}
+		text, err := s.yaml()
+		if err != nil {
+			return err.Error()
+		}
+		return text
 	case map[string]string:
 		items := make([]string, 0, len(v))
 		for _, name := range sortedKeys(v) {
@@ -95,6 +106,8 @@ func (s setting) parse(text string) error {
 		}
 	case *map[string]string:
 		return parseNamed(target, text)
+	case *[]FeedQueue:
+		return parseQueues(target, text)
 	case *bool:
 		v, err := strconv.ParseBool(text)
 		if err != nil {
@@ -161,6 +174,85 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// parseQueues reads the queues of the feed as the file has them.
+func parseQueues(target *[]FeedQueue, text string) error {
+	if *target = nil; strings.TrimSpace(text) == "" {
+		return nil
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil || len(document.Content) != 1 {
+		return errors.New("must be a list of queues, as in the file: [{name: all, exchange: fanout}]")
+	}
+	queues, _, err := readQueues(document.Content[0])
+	if err == nil {
+		*target = queues
+	}
+	return err
+}
+
+// readQueues reads a list of queues. The error is about a node.
+func readQueues(list *yaml.Node) (queues []FeedQueue, at *yaml.Node, err error) {
+	if list.Kind != yaml.SequenceNode {
+		return nil, list, errors.New("must be a list of queues: [{name: all, exchange: fanout}]")
+	}
+	for _, n := range list.Content {
+		if n.Kind != yaml.MappingNode {
+			return nil, n, errors.New("each queue must have a name and an exchange: {name: all, exchange: fanout}")
+		}
+		var q FeedQueue
+		seen := map[string]bool{}
+		for i := 0; i < len(n.Content); i += 2 {
+			name, value := n.Content[i], n.Content[i+1]
+			if seen[name.Value] {
+				return nil, name, fmt.Errorf("%s stands twice in a queue", name.Value)
+			}
+			seen[name.Value] = true
+			if at, err := q.set(name, value); err != nil {
+				return nil, at, err
+			}
+		}
+		queues = append(queues, q)
+	}
+	return queues, nil, nil
+}
+
+// set takes one property of a queue.
+func (q *FeedQueue) set(name, value *yaml.Node) (at *yaml.Node, err error) {
+	texts := map[string]*string{"name": &q.Name, "exchange": &q.Exchange, "match": &q.Match}
+	switch target := texts[name.Value]; {
+	case target != nil && value.Kind == yaml.ScalarNode && !isNull(value):
+		*target = value.Value
+	case target != nil:
+		return value, fmt.Errorf("%s of a queue must be a text", name.Value)
+	case name.Value == "bind":
+		list := []*yaml.Node{value}
+		if value.Kind == yaml.SequenceNode {
+			list = value.Content
+		}
+		for _, item := range list {
+			if item.Kind != yaml.ScalarNode || isNull(item) {
+				return item, errors.New("bind of a queue must be a list of texts")
+			}
+			q.Bind = append(q.Bind, item.Value)
+		}
+	case name.Value == "headers":
+		if value.Kind != yaml.MappingNode {
+			return value, errors.New("headers of a queue must be names with their values: {kind: live}")
+		}
+		q.Headers = map[string]string{}
+		for i := 0; i < len(value.Content); i += 2 {
+			header, content := value.Content[i], value.Content[i+1]
+			if _, twice := q.Headers[header.Value]; twice || content.Kind != yaml.ScalarNode || isNull(content) {
+				return header, errors.New("headers of a queue must be names with their values, each name once: {kind: live}")
+			}
+			q.Headers[header.Value] = content.Value
+		}
+	default:
+		return name, fmt.Errorf("a queue has no %s%s", name.Value, nearest(name.Value, []string{"name", "exchange", "bind", "headers", "match"}))
+	}
+	return nil, nil
 }
 
 // nameEnds is where the name of an item ends. What follows a comma without one goes on with the value: a URL may name several hosts.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/parley-im/parley/internal/broker"
 )
 
 // Bounds of values. A frame smaller than a small message makes no sense; one larger than what the server itself may send in a frame could not be
@@ -48,6 +50,7 @@ func (c *Config) Validate() error {
 	check("store", checkStore(c.Store))
 	check("shards", c.checkShards())
 	check("broker", checkBroker(c.Broker))
+	c.checkFeed(check)
 	if c.State != "" {
 		check("state", checkRedis(c.State))
 	}
@@ -281,6 +284,47 @@ func checkBroker(broker string) error {
 		}
 	}
 	return nil
+}
+
+// Bounds of the feed.
+const (
+	minFeedKeep   = time.Minute
+	maxFeedKeep   = 366 * 24 * time.Hour
+	minFeedLength = 1000
+	maxFeedLength = 1_000_000_000
+)
+
+// checkFeed looks at the settings of the feed.
+func (c *Config) checkFeed(check func(key string, err error)) {
+	f := &c.Feed
+	switch {
+	case f.URL == "" && len(f.Queues) > 0:
+		check("feed.url", errors.New("must say where the queues are"))
+	case f.URL != "" && len(f.Queues) == 0:
+		check("feed.queues", errors.New("must declare one queue at least, or nothing is fed: [{name: all, exchange: fanout}]"))
+	case f.URL != "":
+		check("feed.url", checkFeedURL(f.URL))
+	}
+	check("feed.keep", checkRange(f.Keep, minFeedKeep, maxFeedKeep))
+	check("feed.length", checkRange(f.Length, minFeedLength, maxFeedLength))
+	for _, q := range f.Queues {
+		if q.Match != "" && q.Match != "all" && q.Match != "any" {
+			check("feed.queues", fmt.Errorf("queue %q: match is all or any, and not %q", q.Name, q.Match))
+		}
+		if q.Match != "" && q.Exchange != string(broker.HeadersExchange) {
+			check("feed.queues", fmt.Errorf("queue %q: match is for exchange: headers", q.Name))
+		}
+	}
+	check("feed.queues", broker.CheckQueues(f.Declared()))
+}
+
+// checkFeedURL checks a URL as that of a broker, beside which NATS may be told how many servers keep the stream.
+func checkFeedURL(s string) error {
+	scheme, _, _ := strings.Cut(s, ":")
+	if err := checkBroker(s); err != nil || scheme == "nats" || scheme == "tls" || isRedis(s) || isKafka(s) || isRabbitMQ(s) {
+		return err
+	}
+	return errors.New("must be amqp://HOST:5672/VHOST, nats://HOST:4222, kafka://HOST:9092/TOPIC or redis://HOST:6379/DB")
 }
 
 // isRedis reports whether a URL is of a Redis server.

@@ -25,7 +25,7 @@ const (
 	keySubject   = "parley.feed.key."
 	queueSubject = "parley.feed.queue."
 
-	repeats      = 2 * time.Minute // for which the stream leaves out an entry that it has
+	repeats      = 2 * time.Minute  // for which the stream leaves out an entry that it has
 	ackWait      = 10 * time.Second // without a sign of life of the consumer: then another gets the entry. Nothing else of the queue is under way meanwhile
 	setupTimeout = 5 * time.Second
 	watchEvery   = time.Second

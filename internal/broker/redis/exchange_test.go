@@ -29,7 +29,9 @@ func openFeed(t testing.TB, o broker.ExchangeOptions) broker.Exchange {
 func TestExchange(t *testing.T) {
 	server := testkit.StartDurableRedis(t)
 	brokertest.RunExchange(t, brokertest.ExchangeHarness{
-		Open:  func(t testing.TB, node string, queues []broker.Queue) broker.Exchange { return openFeed(t, feedOptions(server.URL, node, queues)) },
+		Open: func(t testing.TB, node string, queues []broker.Queue) broker.Exchange {
+			return openFeed(t, feedOptions(server.URL, node, queues))
+		},
 		Break: func(testing.TB) { server.Kill() },
 		Heal:  func(testing.TB) { server.Start() },
 	})
