@@ -70,17 +70,22 @@ func (k *Kafka) Start() {
 	k.t.Helper()
 	k.starts++
 	data := filepath.Join(k.dir, "data"+strconv.Itoa(k.starts))
-	settings := filepath.Join(k.dir, "server.properties")
 	if err := errors.Join(
 		os.Mkdir(data, 0o700),
 		os.WriteFile(filepath.Join(data, "meta.properties"), []byte("version=1\nnode.id=1\ncluster.id=cGFybGV5LXRlc3QtMDAwMQ\n"), 0o600),
-		os.WriteFile(settings, []byte(k.settings(data)), 0o600),
+		os.WriteFile(filepath.Join(k.dir, "server.properties"), []byte(k.settings(data)), 0o600),
 	); err != nil {
 		k.t.Fatal(err)
 	}
+	k.Resume()
+}
+
+// Resume is as Start, with what the server had when it was killed.
+func (k *Kafka) Resume() {
+	k.t.Helper()
 	cmd := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // a test's server lives too short for more
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
-		"-cp", filepath.Join(k.jars, "*"), "kafka.Kafka", settings)
+		"-cp", filepath.Join(k.jars, "*"), "kafka.Kafka", filepath.Join(k.dir, "server.properties"))
 	cmd.Dir = k.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := cmd.StderrPipe()
@@ -105,6 +110,10 @@ func (k *Kafka) settings(data string) string {
 		"auto.create.topics.enable=false",
 		"num.network.threads=1",
 		"num.io.threads=2",
+		"offsets.topic.replication.factor=1",
+		"transaction.state.log.replication.factor=1",
+		"transaction.state.log.min.isr=1",
+		"group.initial.rebalance.delay.ms=0",
 	}, "\n")
 }
 
