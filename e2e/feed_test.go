@@ -184,29 +184,7 @@ func feedLosesNothing(t *testing.T, engine feedEngine, two bool) {
 
 	all := 0
 	for _, room := range rooms {
-		head := owner.head(room)
-		if head < each+1 {
-			t.Fatalf("room %s has %d events", room, head)
-		}
-		waitFor(t, fmt.Sprintf("event %d of room %s", head, room), func() bool {
-			fresh, _ := consumer.of(room)
-			return len(fresh) > 0 && fresh[len(fresh)-1].Seq == head
-		})
-		fresh, repeats := consumer.of(room)
-		for i, e := range fresh {
-			if e.Seq != uint64(i)+1 {
-				t.Fatalf("room %s: %d came after %d", room, e.Seq, i)
-			}
-			var frame struct {
-				Event, Room string
-				Seq         uint64
-			}
-			if err := json.Unmarshal(e.Data, &frame); err != nil || frame.Event != e.Event || frame.Room != room || frame.Seq != e.Seq || e.Kind != "group" {
-				t.Errorf("entry %s: %v %s", e.ID(), err, e.Data)
-			}
-		}
-		all += len(fresh)
-		t.Logf("room %s: %d events, %d repeats", room, len(fresh), repeats)
+		all += consumer.whole(t, room, owner.head(room))
 	}
 	waitFor(t, "nothing is left to be put", func() bool { return strings.Contains(nodes[0].feed("status"), "\n0 events are not acknowledged") })
 	messages := openFed(t, engine.url, "messages")
@@ -218,6 +196,30 @@ func feedLosesNothing(t *testing.T, engine feedEngine, two bool) {
 		}
 		return n == all-len(rooms) // all but room.created
 	})
+}
+
+// whole waits until a room has come up to its head, and checks that it is all there and in order. It returns how many events that are.
+func (f *fed) whole(t *testing.T, room string, head uint64) int {
+	t.Helper()
+	waitFor(t, fmt.Sprintf("event %d of room %s", head, room), func() bool {
+		fresh, _ := f.of(room)
+		return len(fresh) > 0 && fresh[len(fresh)-1].Seq == head
+	})
+	fresh, repeats := f.of(room)
+	for i, e := range fresh {
+		if e.Seq != uint64(i)+1 {
+			t.Fatalf("room %s: %d came after %d", room, e.Seq, i)
+		}
+		var frame struct {
+			Event, Room string
+			Seq         uint64
+		}
+		if err := json.Unmarshal(e.Data, &frame); err != nil || frame.Event != e.Event || frame.Room != room || frame.Seq != e.Seq || e.Kind != "group" {
+			t.Errorf("entry %s: %v %s", e.ID(), err, e.Data)
+		}
+	}
+	t.Logf("room %s: %d events, %d repeats", room, len(fresh), repeats)
+	return len(fresh)
 }
 
 // feed runs one of the commands that look after the feed.
@@ -253,7 +255,7 @@ func TestFeedCommands(t *testing.T) {
 	engine.Start()
 	waitFor(t, "the deletion", func() bool { return all.count() >= 3 })
 	fresh, _ := all.of(room)
-	if len(fresh) != 3 || strings.Contains(fmt.Sprintf("%s", fresh[1].Data), "secret") || fresh[2].Event != "message.deleted" {
+	if len(fresh) != 3 || strings.Contains(string(fresh[1].Data), "secret") || fresh[2].Event != "message.deleted" {
 		t.Errorf("fed: %+v", fresh)
 	}
 

@@ -181,7 +181,7 @@ func (x *exchange) create(ctx context.Context, topic string) error {
 
 func (x *exchange) topic(queue string) string { return x.target.topic + ".feed." + queue }
 
-var errFeedAway = errors.New("Kafka is away")
+var errFeedAway = errors.New("the feed cannot reach Kafka")
 
 func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
 	err := x.tryPut(ctx, b)

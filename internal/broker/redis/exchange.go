@@ -146,7 +146,7 @@ func (x *exchange) makeGroup(ctx context.Context, client rueidis.Client, queue s
 
 func stream(queue string) string { return "parley:feed:" + queue }
 
-var errFeedAway = errors.New("Redis is away")
+var errFeedAway = errors.New("the feed cannot reach Redis")
 
 // use is the client, while the server is there.
 func (x *exchange) use() (rueidis.Client, error) {
