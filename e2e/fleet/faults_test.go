@@ -226,7 +226,7 @@ func report(t *testing.T, f *Fleet, v Verdict) {
 	deliveries := history.Deliveries(v.Entries)
 	tell := func(name string, from, to time.Duration) {
 		of := func(across bool) history.Percentiles {
-			return history.Of(deliveries, func(d history.Delivery) bool { return d.Sent >= from && d.Sent < to && d.Across == across })
+			return history.Of(deliveries, func(d history.Delivery) bool { return d.Sent >= from && d.Sent < to && d.Across() == across })
 		}
 		t.Logf("%s: to another node %v; on the same %v", name, of(true), of(false))
 	}

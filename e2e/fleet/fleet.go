@@ -42,6 +42,8 @@ type Config struct {
 	Heartbeat time.Duration
 	// Isolated puts the last node into a network namespace of its own, so that it can be cut off. It needs root.
 	Isolated bool
+	// Far is how long everything is under way, each way, between the node that is Isolated and what the nodes share.
+	Far time.Duration
 	// Flags are more flags for every node, Settings more settings of PostgreSQL.
 	Flags, Settings []string
 	Seed            uint64
@@ -158,7 +160,7 @@ func (f *Fleet) lend(urls ...string) {
 		if err != nil {
 			f.T.Fatal(err)
 		}
-		f.network.lend(f.T, u.Host)
+		f.network.lend(f.T, u.Host, f.Far)
 	}
 }
 

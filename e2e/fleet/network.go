@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,10 +88,12 @@ func (ns *namespace) cut(t testing.TB, out bool) {
 	}
 }
 
-// lend has an address on the loopback interface within lead to the same on ours, over the cable.
-func (ns *namespace) lend(t testing.TB, loopback string) {
+// lend has an address on the loopback interface within lead to the same on ours, over the cable, on which everything is under way for so long.
+func (ns *namespace) lend(t testing.TB, loopback string, delay time.Duration) {
 	t.Helper()
-	out := NewProxy(t, "tcp", loopback, ns.outer).Addr()
+	outer := NewProxy(t, "tcp", loopback, ns.outer)
+	outer.Delay(delay)
+	out := outer.Addr()
 	var l net.Listener
 	err := ns.within(func() (err error) {
 		l, err = net.Listen("tcp", loopback)

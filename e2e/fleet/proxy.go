@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Proxy carries TCP connections to a server, and can cut those to PostgreSQL at the worst moment: when a COMMIT is on its way, before its answer. Its methods
@@ -16,6 +17,7 @@ type Proxy struct {
 	listener net.Listener
 	conns    sync.WaitGroup
 	left     atomic.Int64 // cuts to be made
+	delay    atomic.Int64 // see Delay
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
@@ -52,6 +54,9 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 // CutCommits cuts so many connections, each when it has passed a COMMIT on: one COMMIT in four.
 func (p *Proxy) CutCommits(n int) { p.left.Store(int64(n)) }
 
+// Delay has what comes on connections that are opened from now on arrive only after so long, in both directions, as over a long way.
+func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
 // Left is how many cuts are still to be made.
 func (p *Proxy) Left() int { return int(max(p.left.Load(), 0)) }
 
@@ -75,6 +80,9 @@ func (p *Proxy) accept(dial func() (net.Conn, error)) {
 
 func (p *Proxy) carry(client, server net.Conn) {
 	defer server.Close()
+	if delay := time.Duration(p.delay.Load()); delay > 0 {
+		client, server = &distant{Conn: client, delay: delay}, &distant{Conn: server, delay: delay}
+	}
 	p.note(true, client, server)
 	defer p.note(false, client, server)
 	p.conns.Go(func() {

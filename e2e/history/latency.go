@@ -8,10 +8,13 @@ import (
 
 // Delivery is one message that reached one session: from the moment in which it was given to its sender's client until it was seen.
 type Delivery struct {
-	Sent   time.Duration // when
-	Took   time.Duration
-	Across bool // from a session on one node to one on another
+	Sent     time.Duration // when
+	Took     time.Duration
+	From, To string // the nodes of the two sessions
 }
+
+// Across says that the message went from one node to another.
+func (d Delivery) Across() bool { return d.From != d.To }
 
 // Deliveries are those of a history to others than the sender, as far as both had a session.
 func Deliveries(entries []Entry) []Delivery {
@@ -35,7 +38,7 @@ func Deliveries(entries []Entry) []Delivery {
 		case e.Op == Recv && e.Conn.User != e.By:
 			from, ok := sends[name{e.Room, key{e.By, e.CID}}]
 			if here := nodes[e.Conn.device()]; ok && from.node != "" && here != "" {
-				found = append(found, Delivery{from.at, e.T - from.at, here != from.node})
+				found = append(found, Delivery{from.at, e.T - from.at, from.node, here})
 			}
 		}
 	}
