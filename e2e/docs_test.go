@@ -321,11 +321,14 @@ func (r *reader) build(at, source string) string {
 	return "./" + name
 }
 
-// looking is a page that tells the test what another page shows.
+// looking is a page that tells the test what another page shows, in the shadow roots of its elements, too.
 const looking = `<!doctype html><iframe></iframe><script>
 const frame = document.querySelector("iframe");
 frame.src = decodeURIComponent(location.hash.slice(1));
-setInterval(() => fetch("/shown", { method: "POST", body: frame.contentDocument.body.innerText }), 100);
+setInterval(() => {
+  const shadows = [...frame.contentDocument.querySelectorAll("*")].flatMap(({ shadowRoot }) => [...(shadowRoot?.children ?? [])]);
+  fetch("/shown", { method: "POST", body: [frame.contentDocument.body, ...shadows].map((e) => e.innerText).join("\n") });
+}, 100);
 </script>`
 
 // browse opens a page in Chromium, which must show the lines within a while.
