@@ -32,7 +32,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		log.Warn("development mode: anyone who reaches this server can sign in as anyone")
 	}
 	if cfg.Dev && cfg.Log.Format == "text" { // who reads JSON is a program
-		fmt.Fprintf(os.Stderr, "\n  Open %s in two browser tabs, pick a name in each, and talk.\n  Then try: pull the plug (kill -9), start again, and see that everything is there.\n\n", a.URL())
+		fmt.Fprintf(os.Stderr, "\n  Open %s in two browser tabs, pick a name in each, and talk.\n  Then try: pull the plug (kill -9), start again, and see that everything is there.\n  In pages of somebody else's it looks like this: %s/demo\n\n", a.URL(), a.URL())
 	}
 	return a.Run(ctx)
 }
