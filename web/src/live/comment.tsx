@@ -32,7 +32,7 @@ export const Comment = memo(function Comment({ item, active, moderator, acts }: 
   const name = useName(user);
   const own = user !== null && user === me;
   const { text, mentions } = message ?? (item.type === "outgoing" ? item.outgoing.draft : {});
-  const classes = ["comment", own && "own", item.type === "outgoing" && "waiting"].filter(Boolean).join(" ");
+  const classes = ["comment", own && "own", item.type === "outgoing" && "pending"].filter(Boolean).join(" ");
   return (
     <li className={classes} data-key={item.key} tabIndex={-1}>
       <Avatar id={user ?? ""} name={name} size="small" />

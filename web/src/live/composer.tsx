@@ -31,7 +31,7 @@ export function Composer({ room, slow, until, onSend }: { room: Room; slow: numb
         {quick.map((emoji) => (
           <button key={emoji} type="button" className="emoji-button" aria-label={`Send ${emoji}`} disabled={left > 0} onClick={() => say(emoji)}>{emoji}</button>
         ))}
-        <span id={note} className="live-note">{left > 0 ? `Slow mode: ${left} s` : slow > 0 ? `Slow mode: a comment every ${slow} s` : ""}</span>
+        <span id={note} className="live-note">{left > 0 ? `Wait ${left} s` : slow > 0 ? `Slow mode: ${slow} s` : ""}</span>
       </div>
       <div className="composer-row">
         <input
