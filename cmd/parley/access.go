@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
+	"github.com/parley-im/parley/internal/app"
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/shards"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
@@ -65,10 +69,26 @@ type keyCommand struct {
 // storePlace says which store a command works on.
 type storePlace struct {
 	place
-	Store string `help:"The store, as serve was told." env:"PARLEY_STORE" placeholder:"URL"`
+	Store  string            `help:"The store, as serve was told." env:"PARLEY_STORE" placeholder:"URL"`
+	Shards map[string]string `help:"The shards, as serve was told, separated by commas." env:"PARLEY_SHARDS" mapsep:"," placeholder:"NAME=URL"`
 }
 
-func (p storePlace) open(ctx context.Context) (*store.Store, error) {
+// kept is a store, or several as one, as commands use it.
+type kept interface {
+	app.People
+	auth.Keys
+	Close() error
+}
+
+func (p storePlace) open(ctx context.Context) (kept, error) {
+	if len(p.Shards) > 0 {
+		return shards.Open(ctx, shards.Options{Home: p.Store, Others: p.Shards, Store: store.Options{Shared: true}})
+	}
+	return p.openOne(ctx)
+}
+
+// openOne opens the store that is alone.
+func (p storePlace) openOne(ctx context.Context) (*store.Store, error) {
 	if p.Store == "" {
 		if err := os.MkdirAll(p.Data, 0o700); err != nil {
 			return nil, err
@@ -78,13 +98,35 @@ func (p storePlace) open(ctx context.Context) (*store.Store, error) {
 }
 
 // withStore opens the store beside a server that may be running.
-func (p storePlace) withStore(ctx context.Context, use func(*store.Store) error) (err error) {
+func (p storePlace) withStore(ctx context.Context, use func(kept) error) (err error) {
 	s, err := p.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	return use(s)
+}
+
+// eachStore opens each store by itself, beside a server that may be running.
+func (p storePlace) eachStore(ctx context.Context, use func(*store.Store) error) error {
+	if len(p.Shards) == 0 {
+		s, err := p.openOne(ctx)
+		if err != nil {
+			return err
+		}
+		return errors.Join(use(s), s.Close())
+	}
+	all, err := shards.Open(ctx, shards.Options{Home: p.Store, Others: p.Shards, Store: store.Options{Shared: true}})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	stores := all.Stores()
+	for _, name := range slices.Sorted(maps.Keys(stores)) {
+		fmt.Fprintf(os.Stderr, "The shard %s:\n", name)
+		errs = append(errs, use(stores[name]))
+	}
+	return errors.Join(append(errs, all.Close())...)
 }
 
 type keyCreateCommand struct {
@@ -94,7 +136,7 @@ type keyCreateCommand struct {
 
 // Run is called by the parser.
 func (c *keyCreateCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		key, hash := auth.NewKey()
 		if err := s.AddKey(ctx, c.Name, hash); errors.Is(err, auth.ErrKeyExists) {
 			return fmt.Errorf("a key named %q exists: choose another name, or remove it first with `parley key remove --name %s`", c.Name, c.Name)
@@ -112,7 +154,7 @@ type keyListCommand struct {
 
 // Run is called by the parser.
 func (c *keyListCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		keys, err := s.Keys(ctx)
 		if err != nil {
 			return err
@@ -136,7 +178,7 @@ type keyRemoveCommand struct {
 
 // Run is called by the parser.
 func (c *keyRemoveCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		if err := s.RemoveKey(ctx, c.Name); errors.Is(err, auth.ErrNoKey) {
 			return fmt.Errorf("there is no key named %q: `parley key list` shows them", c.Name)
 		} else if err != nil {
@@ -156,6 +198,13 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	n, err := store.Migrate(ctx, store.Options{URL: c.Store, Data: c.Data})
 	if err != nil {
 		return err
+	}
+	for name, url := range c.Shards {
+		steps, err := store.Migrate(ctx, store.Options{URL: url})
+		if err != nil {
+			return fmt.Errorf("the shard %s: %w", name, err)
+		}
+		n += steps
 	}
 	if n == 0 {
 		fmt.Fprintln(os.Stderr, "The store is up to date.")

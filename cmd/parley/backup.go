@@ -70,16 +70,33 @@ type epochNewCommand struct {
 // Run is called by the parser.
 func (c *epochNewCommand) Run(ctx context.Context) (err error) {
 	// Not shared: a SQLite store that a server serves is refused.
-	s, err := store.Open(ctx, store.Options{URL: c.Store, Data: c.Data})
+	if err := newEpoch(ctx, store.Options{URL: c.Store, Data: c.Data, Shard: home(c.Shards)}); err != nil {
+		return err
+	}
+	for name, url := range c.Shards {
+		if err := newEpoch(ctx, store.Options{URL: url, Shard: name}); err != nil {
+			return fmt.Errorf("the shard %s: %w", name, err)
+		}
+	}
+	fmt.Fprintln(os.Stderr, "The store has a new epoch.")
+	return nil
+}
+
+// home is the name of the store where there are shards.
+func home(others map[string]string) string {
+	if len(others) == 0 {
+		return ""
+	}
+	return store.Home
+}
+
+func newEpoch(ctx context.Context, o store.Options) (err error) {
+	s, err := store.Open(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.NewEpoch(ctx); err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stderr, "The store has a new epoch.")
-	return nil
+	return s.NewEpoch(ctx)
 }
 
 // showCopied shows on a terminal how far a copy is.

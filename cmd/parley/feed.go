@@ -35,7 +35,7 @@ type feedStatusCommand struct {
 
 // Run is called by the parser.
 func (c *feedStatusCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.eachStore(ctx, func(s *store.Store) error {
 		since, err := s.Feed().Since(ctx)
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func (c *feedReplayCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.eachStore(ctx, func(s *store.Store) error {
 		began, err := s.Feed().Since(ctx)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ const mostDead = 1000
 
 // Run is called by the parser.
 func (c *feedDeadCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.eachStore(ctx, func(s *store.Store) error {
 		dead, err := s.Feed().Dead(ctx, mostDead)
 		if err != nil {
 			return err
@@ -219,7 +219,7 @@ type feedEndCommand struct {
 
 // Run is called by the parser.
 func (c *feedEndCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.eachStore(ctx, func(s *store.Store) error {
 		if err := s.Feed().End(ctx); err != nil {
 			return err
 		}

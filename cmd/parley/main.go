@@ -25,6 +25,7 @@ type commands struct {
 	Migrate    migrateCommand    `cmd:"" help:"Bring a store's schema up to date; serve does it by itself."`
 	Backup     backupCommand     `cmd:"" help:"Copy a data folder whose store is SQLite, also while the server runs."`
 	Restore    restoreCommand    `cmd:"" help:"Make a data folder of a backup."`
+	Shards     shardsCommand     `cmd:"" help:"Spread a deployment over several PostgreSQL servers."`
 	Search     searchCommand     `cmd:"" help:"Build the search index anew."`
 	Export     exportCommand     `cmd:"" help:"Print what a deployment keeps of a user, or a room."`
 	Erase      eraseCommand      `cmd:"" help:"Take away what a deployment keeps of a user, or a room."`

@@ -16,7 +16,6 @@ import (
 
 	"github.com/parley-im/parley/internal/app"
 	"github.com/parley-im/parley/internal/privacy"
-	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -50,7 +49,7 @@ const exportPage = 200
 
 // Run is called by the parser.
 func (c *exportUserCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		out := &records{out: bufio.NewWriter(os.Stdout)}
 		for page := new(privacy.Page); page != nil; {
 			batch, next, err := app.NewExporter(s).User(ctx, c.ID, *page, exportPage)
@@ -78,7 +77,7 @@ type exportRoomCommand struct {
 
 // Run is called by the parser.
 func (c *exportRoomCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		out := &records{out: bufio.NewWriter(os.Stdout)}
 		if err := app.NewExporter(s).Room(ctx, c.ID, out.write); err != nil {
 			return err
@@ -106,7 +105,7 @@ func (c *eraseUserCommand) Run(ctx context.Context) error {
 	if !protocol.ValidUser(c.ID) {
 		return fmt.Errorf("%q is no user id", c.ID)
 	}
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		subject := privacy.Subject{Kind: privacy.User, ID: c.ID}
 		if err := s.Request(ctx, subject); err != nil {
 			return err
@@ -140,7 +139,7 @@ type eraseRoomCommand struct {
 
 // Run is called by the parser.
 func (c *eraseRoomCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		if err := s.Request(ctx, privacy.Subject{Kind: privacy.Room, ID: c.ID}); err != nil {
 			return err
 		}
@@ -156,7 +155,7 @@ type eraseListCommand struct {
 
 // Run is called by the parser.
 func (c *eraseListCommand) Run(ctx context.Context) error {
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		all, err := s.Erasures(ctx, false)
 		if err != nil {
 			return err
@@ -202,7 +201,7 @@ func (c *eraseReplayCommand) Run(ctx context.Context) error {
 		}
 		wanted = append(wanted, e)
 	}
-	return c.withStore(ctx, func(s *store.Store) error {
+	return c.withStore(ctx, func(s kept) error {
 		known, err := s.Erasures(ctx, false)
 		if err != nil {
 			return err

@@ -29,7 +29,10 @@ func (c *searchRebuildCommand) Run(ctx context.Context) (err error) {
 	if _, err := os.Stat(c.Data); err != nil && c.Store == "" {
 		return fmt.Errorf("there is no data folder %s: name the server's with --data", c.Data)
 	}
-	s, err := c.open(ctx)
+	if len(c.Shards) > 0 {
+		return errors.New("with shards, parley shards rebuild does it for all")
+	}
+	s, err := c.openOne(ctx)
 	if err != nil {
 		return err
 	}

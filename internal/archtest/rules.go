@@ -100,7 +100,7 @@ var layout = []row{
 	{pkg: "internal/app", imports: "*", libs: "json prometheus otel otel-sdk otlp sync"},
 	{
 		pkg:     "cmd/parley",
-		imports: "protocol client internal/app internal/auth internal/broker internal/feed internal/backup internal/bench internal/config internal/doctor internal/logging internal/relay internal/store internal/terminal internal/privacy",
+		imports: "protocol client internal/app internal/auth internal/broker internal/feed internal/backup internal/bench internal/config internal/doctor internal/logging internal/relay internal/shards internal/store internal/terminal internal/privacy",
 		libs:    "json kong yaml isatty",
 	},
 

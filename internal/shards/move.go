@@ -413,7 +413,18 @@ func (s *slotMove) arrive(ctx context.Context) error {
 
 // flip has the map name the target, and gives the slot to it.
 func (s *slotMove) flip(ctx context.Context) error {
-	err := pgx.BeginFunc(ctx, s.homeDB, func(t pgx.Tx) error {
+	if err := errors.Join(s.name(ctx), s.point("flipped")); err != nil {
+		return err
+	}
+	if err := errors.Join(s.own(ctx, s.from, "reads", false, false), s.point("left")); err != nil {
+		return err
+	}
+	return errors.Join(s.own(ctx, s.to, "writes", true, false), s.own(ctx, s.to, "upkeep", true, false), s.point("given"))
+}
+
+// name has the map name the target.
+func (s *slotMove) name(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, s.homeDB, func(t pgx.Tx) error {
 		if _, err := t.Exec(ctx, `UPDATE slot_map SET shard = $2, before = moved, origin = $3, left_as = $4, came_as = $5,
 			moved = (SELECT max(moved) + 1 FROM slot_map) WHERE slot = $1 AND shard <> $2`,
 			s.n, s.to.number, s.from.number, Part(s.from.store.Epoch()), Part(s.to.store.Epoch())); err != nil {
@@ -422,16 +433,6 @@ func (s *slotMove) flip(ctx context.Context) error {
 		_, err := t.Exec(ctx, `UPDATE slot_moves SET step = $2 WHERE slot = $1`, s.n, stepFlipped)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	if err := s.point("flipped"); err != nil {
-		return err
-	}
-	if err := errors.Join(s.own(ctx, s.from, "reads", false, false), s.point("left")); err != nil {
-		return err
-	}
-	return errors.Join(s.own(ctx, s.to, "writes", true, false), s.own(ctx, s.to, "upkeep", true, false), s.point("given"))
 }
 
 // clean removes what the origin still holds.

@@ -38,7 +38,7 @@ func (d *deployment) node(t testing.TB) *node {
 		}
 	})
 	return &node{s, chat.NewService(chat.Ports{Log: s, Snapshots: s, Inbox: s, Search: s, Desk: s, Users: s, Names: s},
-		chat.Options{Epoch: func() string { return "" }, Key: make([]byte, 32), Now: time.Now, Logger: silent()})}
+		chat.Options{Epoch: s.Epoch, Stands: s.Stands, Key: make([]byte, 32), Now: time.Now, Logger: silent()})}
 }
 
 // do carries out a call, again while it is unavailable.
