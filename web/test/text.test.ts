@@ -18,6 +18,15 @@ test("punctuation around a link is not part of it", () => {
   expect(links('"https://a.example" <https://b.example>')).toEqual(["https://a.example", "https://b.example"]);
 });
 
+test("a link that ends in punctuation and brackets without end holds nobody up", () => {
+  const length = 100_000; // far more than a message may have: what is not linear would not end
+  for (const tail of [")", "!)", "x)", "](", "*_"]) {
+    const text = `https://a.example/${"!".repeat(length)}x${tail.repeat(length)}`;
+    expect(linkParts(text).map((part) => part.text).join("")).toBe(text);
+  }
+  expect(links(`https://a.example/x${")!".repeat(length)}`)).toEqual(["https://a.example/x"]);
+});
+
 test("no character of a text is lost or added", () => {
   for (const text of ["", "plain", "a https://x.example, b", "https://x.example", "\n https://x.example/) \n<b>"]) {
     expect(linkParts(text).map((part) => part.text).join("")).toBe(text);

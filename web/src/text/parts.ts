@@ -1,7 +1,8 @@
 // Plain text cut into parts: links, mentions, short forms. Nothing here knows of markup.
 
 const link = /https?:\/\/[^\s<>"'`]+/gi;
-const trailing = /[.,;:!?…*_~]+$/;
+/** What belongs to the sentence around a link or an id that it ends. */
+const trailing = ".,;:!?…*_~";
 /** An @ that begins a word, and as much after it as may be a user id. */
 const mention = /(?<![\w@.:/-])@([\w.:@-]+)/g;
 
@@ -27,16 +28,29 @@ export function linkParts(text: string): Part[] {
   return parts;
 }
 
+/** A link without what belongs to the sentence around it. In one pass, since a link may be as long as a message: no text may hold up who reads it. */
 function trimmed(found: string): string {
-  let link = found.replace(trailing, "");
-  while (/[)\]]$/.test(link) && !closes(link)) link = link.slice(0, -1).replace(trailing, "");
-  return link;
+  const unmatched = new Map([[")", missing(found, "(", ")")], ["]", missing(found, "[", "]")]]);
+  let end = found.length;
+  for (; end > 0; end--) {
+    const last = found[end - 1]!;
+    const brackets = unmatched.get(last);
+    if (brackets === undefined ? !trailing.includes(last) : brackets <= 0) break;
+    if (brackets !== undefined) unmatched.set(last, brackets - 1);
+  }
+  return found.slice(0, end);
 }
 
-/** Whether the bracket at the end was opened within the link. */
-function closes(link: string): boolean {
-  const [open, close] = link.endsWith(")") ? (["(", ")"] as const) : (["[", "]"] as const);
-  return link.split(open).length >= link.split(close).length;
+/** How many brackets of a text close what was not opened. */
+function missing(text: string, open: string, close: string): number {
+  return text.split(close).length - text.split(open).length;
+}
+
+/** A text without the punctuation at its end. */
+function unpunctuated(text: string): string {
+  let end = text.length;
+  while (end > 0 && trailing.includes(text[end - 1]!)) end--;
+  return text.slice(0, end);
 }
 
 /** Cuts a text at “@id” for each of the ids that are known. A full stop at the end of an id ends a sentence. */
@@ -44,7 +58,7 @@ export function mentionParts(text: string, known: Pick<ReadonlySet<string>, "has
   const parts: Part[] = [];
   let end = 0;
   for (const { 1: found = "", index } of text.matchAll(mention)) {
-    const user = [found, found.replace(trailing, "")].find((id) => known.has(id));
+    const user = [found, unpunctuated(found)].find((id) => known.has(id));
     if (!user) continue;
     if (index > end) parts.push({ text: text.slice(end, index) });
     end = index + 1 + user.length;
