@@ -160,7 +160,7 @@ export class Person {
   /** Uses the toolbar of a message. */
   async act(text, name) {
     await this.message(text).hover();
-    await this.page.getByRole('toolbar', { name: 'Message' }).getByRole('button', { name }).click();
+    await this.message(text).getByRole('toolbar', { name: 'Message' }).getByRole('button', { name }).click();
   }
 
   /** The texts of the messages that are shown, from the top. */

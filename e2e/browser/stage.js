@@ -25,8 +25,12 @@ const FLAGS = [
   '--disable-sync',
   '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup', // each page would bring a second one for an address bar
 ];
+/** Flags of a server that holds nobody up. */
+export const UNLIMITED = ['messages-per-second', 'burst', 'room-messages-per-second', 'room-burst', 'calls-per-second'].flatMap((name) => [`--limits-${name}`, '0']);
 /** What Chromium itself writes into the console where the server is away. */
-export const OUTAGE = /^(WebSocket connection to .* failed|Failed to load resource: net::ERR_)/;
+export const OUTAGE = /^(WebSocket connection to .* failed|Failed to load resource: (net::ERR_|the server responded with a status of 403))/;
+/** What it writes where a page may not be framed. */
+const REFUSAL = /frame-ancestors/;
 
 const executablePath = spawnSync('which', ['chromium'], { encoding: 'utf8' }).stdout?.trim();
 const skip = executablePath ? false : 'MISSING: Chromium (Debian: chromium). The browser tests do not run here.';
@@ -38,7 +42,7 @@ after(() => browser?.close());
 
 /** A test of the web client: `act(stage)` plays it; afterwards no browser may have complained. The flags are the server's. */
 export function story(title, act, { flags = ['--dev'] } = {}) {
-  play(title, async () => new Stage(await Server.start(flags)), act);
+  play(title, async () => new Stage(await Server.start(typeof flags === 'function' ? await flags() : flags)), act);
 }
 
 /** A test on a stage of any kind. `lacks` says what keeps it from running here. */
@@ -61,8 +65,11 @@ class Stage {
   server;
   /** Whether the server is away at times: then browsers may say so in their consoles. */
   outage = false;
+  /** Whether the client is refused to somebody: then browsers may say so in their consoles. */
+  refusal = false;
 
   #people = [];
+  #others = [];
 
   constructor(server) {
     this.server = server;
@@ -75,6 +82,20 @@ class Stage {
     this.#people.push(person);
     await person.page.goto(`http://${addr}/`);
     return person;
+  }
+
+  /** A browser of somebody's own: what its tabs store, they share. */
+  async browser() {
+    const context = await browser.newContext(DESKTOP);
+    this.#others.push(context);
+    return context;
+  }
+
+  /** A tab, in a browser of its own unless one is given, for what is not only the client. */
+  async page(context) {
+    const page = await (context ?? (await this.browser())).newPage();
+    this.#people.push(new Person('A tab', page));
+    return page;
   }
 
   /** Somebody who is signed in. */
@@ -97,6 +118,11 @@ class Stage {
     return [alice, bob];
   }
 
+  /** The id of the room that somebody has open. */
+  room({ page }) {
+    return new URL(page.url()).hash.split('/')[2];
+  }
+
   /** Has a user say so many messages in a room, from "1" on, as fast as the server takes them. */
   async fill(user, room, count) {
     const context = await browser.newContext();
@@ -108,7 +134,8 @@ class Stage {
 
   checkComplaints() {
     for (const { name, complaints } of this.#people) {
-      const unexpected = complaints.filter((complaint) => !this.outage || !OUTAGE.test(complaint));
+      const expected = [...(this.outage ? [OUTAGE] : []), ...(this.refusal ? [REFUSAL] : [])];
+      const unexpected = complaints.filter((complaint) => !expected.some((kind) => kind.test(complaint)));
       assert.deepEqual(unexpected, [], `complaints of ${name}'s browser`);
     }
   }
@@ -125,7 +152,7 @@ class Stage {
   }
 
   async close() {
-    for (const { page } of this.#people) await page.context().close();
+    for (const context of new Set([...this.#people.map(({ page }) => page.context()), ...this.#others])) await context.close();
     await this.server.close();
   }
 }

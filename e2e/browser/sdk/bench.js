@@ -6,11 +6,8 @@ import { Cluster, lacksCluster } from '../cluster.js';
 import { eventually } from '../person.js';
 import { Proxy } from '../proxy.js';
 import { Server } from '../server.js';
-import { browser, OUTAGE, play } from '../stage.js';
+import { browser, OUTAGE, play, UNLIMITED } from '../stage.js';
 import { Site } from './site.js';
-
-/** So that only what a story is about holds anybody up. */
-const UNLIMITED = ['messages-per-second', 'burst', 'room-messages-per-second', 'room-burst', 'calls-per-second'].flatMap((name) => [`--limits-${name}`, '0']);
 
 /** What Chromium itself writes into the console where a request is refused. */
 const REFUSAL = /^Failed to load resource: the server responded with a status of/;

@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 
 import { eventually } from '../person.js';
-import { story } from '../stage.js';
+import { story, UNLIMITED } from '../stage.js';
 
-const UNLIMITED = ['messages-per-second', 'burst', 'room-messages-per-second', 'room-burst'].flatMap((name) => [`--limits-${name}`, '0']);
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 /** Elements of messages in the document at most: some windows full. */
 const MOST = 120;
