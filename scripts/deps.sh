@@ -46,6 +46,8 @@ has_node() {
   version=$(first_number "$(node --version)") && ((version >= node_least))
 }
 
+has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
 # The name of the check | the packages that bring it on Debian | what it is, for whom it is missing.
 readonly programs=(
   "go||Go, of the version that go.mod names"
@@ -60,6 +62,7 @@ readonly programs=(
   "kafka|openjdk-17-jre-headless maven|Java 17 and the jars of Apache Kafka 4, which Maven brings: scripts/kafka.sh says what is wrong"
   "chromium|chromium|Chromium: the browser tests drive it"
   "node|nodejs npm|Node $node_least or later, with npm"
+  "venv|python3-venv|Python 3 with venv and pip: a consumer of the feed is written in it"
 )
 
 # missing prints the entries of programs whose check fails.

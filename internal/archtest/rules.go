@@ -38,6 +38,7 @@ var layout = []row{
 	{pkg: "protocol/examples", imports: "protocol", libs: "json"},
 	{pkg: "protocol/gen", imports: "protocol protocol/examples internal/openapi", libs: "json"},
 	{pkg: "docs"},
+	{pkg: "docs/examples/feed/nats", libs: "nats"},
 	{pkg: "client", imports: "protocol", libs: "json gobwas"},
 
 	// The core and the contracts.
