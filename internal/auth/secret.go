@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 )
 
 const (
@@ -29,8 +31,8 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// LoadSecret reads a secret: the file's text without the white space around it. It refuses a file that others than its owner may read or write, and a
-// secret of fewer than MinSecretBytes.
+// LoadSecret reads a secret: the file's text without the white space around it. It refuses a file that others than its owner may read or write, except
+// that one of root's may be readable by a group of ours, and a secret of fewer than MinSecretBytes.
 func LoadSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -44,7 +46,7 @@ func LoadSecret(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("the secret %s is not a file", path)
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+	if perm := info.Mode().Perm(); perm&0o077 != 0 && !isRootsForUs(info) {
 		return nil, fmt.Errorf("the secret %s is open to others than its owner (mode %04o): chmod 600 %s", path, perm, path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
@@ -59,6 +61,18 @@ func LoadSecret(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return secret, nil
+}
+
+// isRootsForUs reports whether a file is root's, which lets read it those alone who are of one group, and we are of that group without being root. So an
+// orchestrator gives a secret to a container that runs as somebody else.
+func isRootsForUs(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	groups, err := os.Getgroups()
+	return ok && err == nil && isRootsFor(info.Mode().Perm(), stat.Uid, stat.Gid, os.Geteuid(), append(groups, os.Getegid()))
+}
+
+func isRootsFor(perm fs.FileMode, owner, group uint32, we int, groups []int) bool {
+	return perm&0o037 == 0 && owner == 0 && group != 0 && we != 0 && slices.Contains(groups, int(group))
 }
 
 // EnsureSecret loads the secret of a data folder, and makes both if they are not there: created tells that the secret is new. Of several processes that
