@@ -21,7 +21,7 @@ import (
 )
 
 // The documents whose commands are run. Those that are not here have tests of their own, or no commands.
-var documents = []string{"README.md", "docs/quickstart.md", "docs/concepts.md", "docs/operations.md", "docs/monitoring.md", "docs/guides/*.md"}
+var documents = []string{"README.md", "docs/quickstart.md", "docs/concepts.md", "docs/operations.md", "docs/cluster.md", "docs/monitoring.md", "docs/guides/*.md"}
 
 // What the documents say is what happens: their blocks are run in order against a fresh server, as CONTRIBUTING.md says.
 func TestDocumentsAreTrue(t *testing.T) {

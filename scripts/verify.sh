@@ -22,7 +22,7 @@ if ! changed=$(diff <(echo "$before") <(snapshot)); then
   status=1
 fi
 
-for module in . tools; do
+for module in . tools deploy/check; do
   echo "== go mod tidy and verify: $module"
   go -C "$module" mod tidy -diff || status=1
   go -C "$module" mod verify || status=1

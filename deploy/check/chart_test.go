@@ -18,7 +18,8 @@ import (
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
-	strict "sigs.k8s.io/yaml"
+	"sigs.k8s.io/json"
+	convert "sigs.k8s.io/yaml"
 )
 
 const chart = "../helm/parley"
@@ -84,7 +85,7 @@ func (o objects) add(t *testing.T, file string, document []byte) {
 			Name string `json:"name"`
 		} `json:"metadata"`
 	}
-	if err := strict.Unmarshal(document, &kind); err != nil {
+	if err := convert.Unmarshal(document, &kind); err != nil {
 		t.Fatalf("%s: %v\n%s", file, err, document)
 	}
 	into := map[string]any{
@@ -95,7 +96,13 @@ func (o objects) add(t *testing.T, file string, document []byte) {
 	if into == nil {
 		t.Fatalf("%s: an object of the kind %s %s, which this test does not know", file, kind.APIVersion, kind.Kind)
 	}
-	if err := strict.UnmarshalStrict(document, into); err != nil {
+	// As the API server reads it: an unknown name is a fault, and so is one whose case is wrong.
+	asJSON, err := convert.YAMLToJSONStrict(document)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	faults, err := json.UnmarshalStrict(asJSON, into)
+	if err = errors.Join(append(faults, err)...); err != nil {
 		t.Errorf("%s: %v\n%s", file, err, document)
 	}
 	o[kind.Kind+" "+kind.Metadata.Name] = into

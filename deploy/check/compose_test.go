@@ -3,6 +3,7 @@ package check
 import (
 	"bufio"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,5 +54,19 @@ func TestCompose(t *testing.T) {
 				t.Errorf("%s can be reached from other machines: %+v", name, port)
 			}
 		}
+	}
+}
+
+// HAProxy takes its settings.
+func TestComposeBalancer(t *testing.T) {
+	haproxy, err := exec.LookPath("/usr/sbin/haproxy")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("SKIPPED WITHOUT HAPROXY: install it (Debian: apt-get install haproxy): ", err)
+	}
+	if out, err := exec.Command(haproxy, "-c", "-f", "../compose/haproxy.cfg").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
