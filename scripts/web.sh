@@ -10,7 +10,7 @@ if ! command -v npm >/dev/null; then
   exit
 fi
 
-readonly installed=web/node_modules/.package-lock.json built=web/built/app/index.html
+readonly installed=web/node_modules/.package-lock.json built=web/built/app/widget.js # what is built last
 if [[ ! -e "$installed" || web/package-lock.json -nt "$installed" ]]; then
   npm --prefix web ci --no-audit --no-fund >&2
   touch "$installed"
