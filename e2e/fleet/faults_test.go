@@ -113,6 +113,11 @@ func faults() []fault {
 			f.Store.CutCommits(s.commits)
 			f.Until("the cuts are made", 2*time.Minute, func() bool { return f.Store.Left() == 0 })
 		}},
+		{"a COMMIT that hangs", false, false, func(f *Fleet, s scale) {
+			release := f.Store.HoldCommits(1)
+			wait(s.frozen)
+			release()
+		}},
 		{"a node cut off", false, true, func(f *Fleet, s scale) {
 			f.network.cut(f.T, true)
 			wait(s.parted)

@@ -18,6 +18,8 @@ type Proxy struct {
 	conns    sync.WaitGroup
 	left     atomic.Int64 // cuts to be made
 	delay    atomic.Int64 // see Delay
+	holds    atomic.Int64 // COMMITs to be held
+	released atomic.Pointer[chan struct{}]
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
@@ -60,6 +62,18 @@ func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 // Left is how many cuts are still to be made.
 func (p *Proxy) Left() int { return int(max(p.left.Load(), 0)) }
 
+// HoldCommits keeps the next COMMITs from the server, so many, as a network does that has gone silent: the transactions stay open, with their locks. release
+// cuts those connections.
+func (p *Proxy) HoldCommits(n int) (release func()) {
+	released := make(chan struct{})
+	p.released.Store(&released)
+	p.holds.Store(int64(n))
+	return func() {
+		p.holds.Store(0)
+		close(released)
+	}
+}
+
 // accept carries the connections that come.
 func (p *Proxy) accept(dial func() (net.Conn, error)) {
 	for {
@@ -100,7 +114,12 @@ func (p *Proxy) carry(client, server net.Conn) {
 		} else if bytes.Contains(buf[:n], readsMessage) {
 			writes = false
 		}
-		cut := writes && p.left.Load() > 0 && bytes.Contains(buf[:n], commitMessage) && rand.IntN(4) == 0 && p.left.Add(-1) >= 0
+		commits := writes && bytes.Contains(buf[:n], commitMessage)
+		if commits && p.holds.Load() > 0 && p.holds.Add(-1) >= 0 {
+			<-*p.released.Load()
+			return
+		}
+		cut := commits && p.left.Load() > 0 && rand.IntN(4) == 0 && p.left.Add(-1) >= 0
 		if cut {
 			client.Close() // first, so that no answer gets through
 		}
