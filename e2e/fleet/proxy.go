@@ -27,7 +27,7 @@ type Proxy struct {
 
 // What begins and ends a transaction that writes, in PostgreSQL's protocol, as the store sends it: simple queries. One that only reads begins in more words.
 var (
-	beginMessage  = []byte("BEGIN\x00")
+	beginMessage  = []byte("BEGIN;")
 	readsMessage  = []byte("BEGIN ISOLATION")
 	commitMessage = []byte("Q\x00\x00\x00\x0bCOMMIT\x00")
 )

@@ -73,8 +73,11 @@ const WriterLock = 0x7061726c6579 // "parley"
 
 // What begins a transaction, in one round trip. The ownership is read in a statement after the lock, so that it is seen as it is while the lock is held.
 const (
-	beginWrite  = `BEGIN`
-	beginRead   = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	beginWrite = `BEGIN`
+	beginRead  = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	// A node that is frozen or cut off within a transaction keeps its locks for so long. All the work of one is done in milliseconds, and other nodes, which wait
+	// for the rooms, find no way around them.
+	limitPause  = `SET LOCAL idle_in_transaction_session_timeout = '5s'`
 	shareLock   = `SELECT pg_advisory_xact_lock_shared($1)`
 	selectOwned = `SELECT name, reads, writes, upkeep FROM ownership`
 )
@@ -83,12 +86,16 @@ const (
 func (e *postgresEngine) begin(ctx context.Context, c *pgxpool.Conn, how string) (*postgresTx, error) {
 	t := &postgresTx{c: c.Conn(), sharded: e.sharded}
 	if !e.sharded {
+		if how == beginWrite {
+			how += "; " + limitPause
+		}
 		_, err := c.Exec(ctx, how)
 		return t, err
 	}
 	var b pgx.Batch
 	b.Queue(how)
 	if how == beginWrite {
+		b.Queue(limitPause)
 		b.Queue(shareLock, int64(WriterLock))
 	}
 	b.Queue(selectOwned).QueryRow(func(row pgx.Row) (err error) {
