@@ -62,6 +62,7 @@ func OpenExchange(ctx context.Context, o broker.ExchangeOptions) (broker.Exchang
 		kgo.ProducerLinger(feedLinger),
 		kgo.ProducerBatchMaxBytes(1000012), // of brokers by default
 		kgo.RecordDeliveryTimeout(putLimit),
+		kgo.AllowIdempotentProduceCancellation(), // or a Put would wait until Kafka is back; what it gives up is put again, and may be a repeat
 	}
 	if x.client, err = kgo.NewClient(append(x.settings(), producer...)...); err != nil {
 		return nil, fmt.Errorf("set up Kafka: %w", err)
