@@ -121,13 +121,16 @@ func (h *home) KeepCheckpoints(ctx context.Context, node string) error {
 	return nil
 }
 
-// AnnounceNode implements cluster.Registry.
+// AnnounceNode implements cluster.Registry. The node lives in every shard, and says at once that it knows of them: whoever moves slots asks for that.
 func (h *home) AnnounceNode(ctx context.Context, n *cluster.Node) (skew time.Duration, err error) {
 	err = h.ask(ctx, func(ctx context.Context, s *store.Store) (err error) {
 		skew, err = s.AnnounceNode(ctx, n)
 		return err
 	})
-	return skew, err
+	if err != nil {
+		return skew, err
+	}
+	return skew, h.beat(ctx, n.ID)
 }
 
 // LiveNodes implements cluster.Registry.

@@ -172,9 +172,12 @@ func remembered[T any](p *people, last map[*shard][]T, answers []answer[[]T], er
 }
 
 // Beat implements auth.Sessions. Each shard knows which nodes live.
-func (p *people) Beat(ctx context.Context, node string) error {
-	version := p.table.Load().Version + 1 // 0 is of nodes that know no shards
-	return p.tellAll(ctx, func(ctx context.Context, s *store.Store) error { return s.BeatSharded(ctx, node, version) })
+func (p *people) Beat(ctx context.Context, node string) error { return p.beat(ctx, node) }
+
+// beat tells every shard that a node lives, and by which map it routes.
+func (r *router) beat(ctx context.Context, node string) error {
+	version := r.table.Load().Version + 1 // 0 is of nodes that know no shards
+	return r.tellAll(ctx, func(ctx context.Context, s *store.Store) error { return s.BeatSharded(ctx, node, version) })
 }
 
 // SetStatus implements presence.Store.
