@@ -1,6 +1,6 @@
 // Where a message is written: new, as a reply, or to edit one.
 
-import { bounds, type Message, type Room } from "@parley-im/client";
+import { bounds, type InboxEntry, type Message, type Room } from "@parley-im/client";
 import { useObservable } from "@parley-im/react";
 import { useEffect, useLayoutEffect, useState, type KeyboardEvent, type ReactNode, type RefObject } from "react";
 
@@ -8,10 +8,10 @@ import { IconButton } from "../design/button.js";
 import { Icon } from "../design/icon.js";
 import { excerpt, mentionsIn } from "../text/parts.js";
 import { Completion, useCompletion } from "./completion.js";
-import { useMembers, useMessage, useName } from "./names.js";
+import { moderates, useMembers, useMessage, useName } from "./names.js";
+import { shortTime } from "./times.js";
 
 const tallest = 200;
-const closed = "Only moderators can write here.";
 
 /** What a composer is made with. */
 export interface ComposerProps {
@@ -109,9 +109,16 @@ export function Composer({ room, thread, editing, onEdited, lastOwn, onEdit, inp
   );
 }
 
+/** Why one may not write in a room, for people; undefined if one may. */
+export function closedBecause({ room, me }: InboxEntry, now: number): string | undefined {
+  if (room.settings.post === "moderators" && !moderates(me)) return "Only moderators can write here.";
+  if (me.muted_until !== undefined && Date.parse(me.muted_until) > now) return `You are muted here until ${shortTime(me.muted_until, now)}.`;
+  return undefined;
+}
+
 /** What stands in place of the composer where one may not write. */
-export function ComposerClosed(): ReactNode {
-  return <p className="composer-closed">{closed}</p>;
+export function ComposerClosed({ why }: { why: string }): ReactNode {
+  return <p className="composer-closed">{why}</p>;
 }
 
 /** What is being answered or edited. */

@@ -7,10 +7,10 @@ import { useEffect, useRef, type ReactNode } from "react";
 import { Button, IconButton } from "../design/button.js";
 import { Dialog } from "../design/dialog.js";
 import { useActs } from "./acts.js";
-import { Composer, ComposerClosed } from "./composer.js";
+import { closedBecause, Composer, ComposerClosed } from "./composer.js";
 import { Header, RoomAvatar } from "./header.js";
 import { MessageList, type Target } from "./message-list.js";
-import { moderates, useTitle } from "./names.js";
+import { useTitle } from "./names.js";
 import { Thread } from "./thread.js";
 
 /** What a conversation is made with. */
@@ -44,7 +44,7 @@ function Known({ entry, room: id, target, thread, onThread, focus = true, leadin
   const { me } = useParley();
   const input = useRef<HTMLTextAreaElement>(null);
   const { acts, editing, edited, removing, removed, problem, forget } = useActs(room, input, onThread);
-  const closed = entry.room.settings.post === "moderators" && !moderates(entry.me);
+  const closed = closedBecause(entry, Date.now());
   useEffect(() => {
     if (focus && matchMedia("(hover: hover)").matches) input.current?.focus(); // a phone's keyboard would cover the messages
   }, []);
@@ -59,7 +59,7 @@ function Known({ entry, room: id, target, thread, onThread, focus = true, leadin
         <MessageList room={room} timeline={timeline} state={state} target={target} acts={acts} beginning={<Beginning entry={entry} empty={items.length === 0} />} />
         {problem && <div className="conversation-problem" role="alert">{problem}<IconButton icon="close" label="Dismiss" small onClick={forget} /></div>}
         {closed
-          ? <ComposerClosed />
+          ? <ComposerClosed why={closed} />
           : <Composer room={room} editing={editing} onEdited={edited} lastOwn={lastOwn} onEdit={acts.edit} input={input} />}
       </div>
       {thread !== undefined && <Thread key={thread} room={room} entry={entry} root={thread} onClose={() => onThread(undefined)} />}

@@ -2,6 +2,8 @@
 
 import { LinkEndedError, LinkLostError, OutboxError, ParleyError } from "@parley-im/client";
 
+import { shortTime } from "./times.js";
+
 /** What went wrong, as a sentence. The server's own words are for developers, but better than none. */
 export function words(error: unknown): string {
   if (error instanceof LinkLostError || error instanceof LinkEndedError) return "There is no connection right now. Try again in a moment.";
@@ -18,10 +20,15 @@ export function words(error: unknown): string {
       return "That is too long. Make it shorter.";
     case "not_found":
       if (error.field === "members" || error.field === "users") return "There is no such user yet. People exist here from their first sign-in.";
-      return error.message;
+      return local(error.message);
     default:
-      return error.message;
+      return local(error.message);
   }
+}
+
+/** The server tells times in UTC. */
+function local(message: string): string {
+  return message.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => shortTime(at, Date.now()));
 }
 
 function inTime(ms: number): string {

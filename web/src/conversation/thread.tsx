@@ -4,11 +4,11 @@ import { useMemo, useRef, type ReactNode } from "react";
 
 import { IconButton } from "../design/button.js";
 import { useActs } from "./acts.js";
-import { Composer, ComposerClosed } from "./composer.js";
+import { closedBecause, Composer, ComposerClosed } from "./composer.js";
 import { Removal } from "./conversation.js";
 import { Message as MessageView, type MessageActs } from "./message.js";
 import { MessageList } from "./message-list.js";
-import { moderates, useMessage, useTitle } from "./names.js";
+import { useMessage, useTitle } from "./names.js";
 
 /** The replies below a message, beside the room that they are in. */
 export function Thread({ room, entry, root, onClose }: { room: Room; entry: InboxEntry; root: number; onClose(): void }): ReactNode {
@@ -19,7 +19,7 @@ export function Thread({ room, entry, root, onClose }: { room: Room; entry: Inbo
   const input = useRef<HTMLTextAreaElement>(null);
   const { acts, editing, edited, removing, removed, problem } = useActs(room, input, () => {});
   const here = useMemo(() => ({ ...acts, reply: () => input.current?.focus() }), [acts]);
-  const closed = entry.room.settings.post === "moderators" && !moderates(entry.me);
+  const closed = closedBecause(entry, Date.now());
   const lastOwn = (): Message | undefined => {
     const own = items.findLast((item) => item.type === "message" && item.message.user === me && item.message.deleted_at === undefined);
     return own?.type === "message" ? own.message : undefined;
@@ -32,7 +32,7 @@ export function Thread({ room, entry, root, onClose }: { room: Room; entry: Inbo
       </header>
       <MessageList room={room} timeline={timeline} state={state} thread={root} acts={here} beginning={<Root room={room} entry={entry} seq={root} acts={here} count={items.length} />} />
       {problem && <div className="conversation-problem" role="alert">{problem}</div>}
-      {closed ? <ComposerClosed /> : <Composer room={room} thread={root} editing={editing} onEdited={edited} lastOwn={lastOwn} onEdit={acts.edit} input={input} />}
+      {closed ? <ComposerClosed why={closed} /> : <Composer room={room} thread={root} editing={editing} onEdited={edited} lastOwn={lastOwn} onEdit={acts.edit} input={input} />}
       {removing && <Removal onDone={removed} />}
     </aside>
   );
