@@ -94,6 +94,13 @@ test("what is on the list is shown as it was meant", () => {
   expect(html("mail [me](mailto:a@b.example)")).toContain('href="mailto:a@b.example"');
 });
 
+test("what has more structure than anybody means is shown as it was written, code aside", () => {
+  const stars = "**a ".repeat(1000) + "b** ".repeat(1000);
+  expect(parse(stars)).toEqual([{ type: "paragraph", inside: [{ type: "text", text: stars }] }]);
+  const code = `look:\n\n\`\`\`c\n${"*p[i] = _x;\n".repeat(200)}\`\`\``;
+  expect(parse(code).map((node) => node.type)).toEqual(["paragraph", "block"]);
+});
+
 test("a text without its structure is one line of words", () => {
   expect(plainText("**Yes**, see `x`\n\n- one\n- two")).toBe("Yes, see x one two");
   expect(plainText("[the page](https://a.example)")).toBe("the page");
@@ -103,7 +110,8 @@ test("no text is too much, and none is lost", () => {
   const depth = (node: Node): number => ("text" in node ? 1 : 1 + Math.max(0, ...node.inside.map(depth)));
   const hostile = [
     ">".repeat(8000), "> ".repeat(4000), "- ".repeat(4000), "1. ".repeat(2700), "*".repeat(8000), "_*".repeat(4000), "[".repeat(8000), "](".repeat(4000), "`".repeat(8000), "~".repeat(8000),
-    `${"*_".repeat(2000)}x${"_*".repeat(2000)}`, `${"**a ".repeat(1000)}${"b** ".repeat(1000)}`, `${"[".repeat(2000)}a${"](b)".repeat(1500)}`, "https://".repeat(1000), "@a".repeat(4000), "\n".repeat(8000), " ".repeat(8000),
+    `${"*_".repeat(2000)}x${"_*".repeat(2000)}`, `${"**a ".repeat(1000)}${"b** ".repeat(1000)}`, `${"[".repeat(2000)}a${"](b)".repeat(1500)}`, "https://".repeat(1000), "@a".repeat(4000), "\n".repeat(8000), " ".repeat(8000), "> a\n- b\n".repeat(1000), "<".repeat(8000), "` ".repeat(4000), "~~a ".repeat(2000),
+    `${"**a ".repeat(60)}${"b** ".repeat(60)}`,
   ];
   for (const text of hostile) {
     expect(Math.max(0, ...parse(text).map(depth)), text.slice(0, 20)).toBeLessThan(60);

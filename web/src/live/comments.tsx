@@ -57,7 +57,7 @@ export function Comments({ about, onSparks }: CommentsProps): ReactNode {
         <GoOn hold={hold} />
       </div>
       {problem && <div className="conversation-problem" role="alert">{problem}<IconButton icon="close" label="Dismiss" small onClick={forget} /></div>}
-      {closed(about, entry) ? <ComposerClosed /> : <Composer room={room} slow={slow} until={waitUntil(state.items, sentAt, slow)} onSend={sent} />}
+      {closed(about, entry) ? <ComposerClosed why="Only moderators can write here." /> : <Composer room={room} slow={slow} until={waitUntil(state.items, sentAt, slow)} onSend={sent} />}
       <Announcer items={state.items} live={!hold.running && !hold.held} />
     </section>
   );
