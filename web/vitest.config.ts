@@ -10,7 +10,7 @@ export default defineConfig({
     projects: [
       { resolve: { alias: aliases, dedupe: ["react", "react-dom"] }, test: { name: "react", include: ["test/**/*.test.{ts,tsx}"], environment } },
       // What is in other people's pages stands on another React.
-      { resolve: { alias: [...preactAliases, ...aliases], dedupe: ["preact"] }, test: { name: "preact", include: ["test/widget.test.ts"], environment, server: { deps: { inline: [/virtua/] } } } },
+      { resolve: { alias: [...preactAliases, ...aliases], dedupe: ["preact"] }, test: { name: "preact", include: ["test/widget.test.ts", "test/live-view.test.tsx"], environment, server: { deps: { inline: [/virtua/] } } } },
     ],
   },
 });

@@ -48,7 +48,7 @@ export function useHold(timeline: Timeline, state: TimelineState, lines: unknown
   }, [over, running]);
 
   const wanted = reasons.size > 0;
-  useEffect(() => (wanted ? timeline.hold() : undefined), [wanted, timeline]);
+  useLayoutEffect(() => (wanted ? timeline.hold() : undefined), [wanted, timeline]);
 
   const top = useRef(0);
   const toEnd = useCallback(() => {
