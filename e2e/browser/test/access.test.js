@@ -84,6 +84,34 @@ story('everything works from the keyboard', async (stage) => {
   await keyboard.press('ControlOrMeta+a');
   await type('First', 'Enter');
   await bob.sees('First', 'One line\nand another');
+
+  await bob.say('Did you see the harbour?');
+  await alice.message('Did you see the harbour?').waitFor();
+  await alice.log.focus();
+  await keyboard.press('ArrowUp');
+  await keyboard.press('Tab');
+  await focused('button', 'React');
+  await keyboard.press('Enter');
+  await focused('button', 'React with 👍');
+  await keyboard.press('Enter');
+  await bob.message('Did you see the harbour?').getByRole('button', { name: '👍, 1' }).waitFor();
+  await alice.log.focus();
+  await keyboard.press('ArrowUp');
+  await keyboard.press('Tab');
+  await keyboard.press('Tab');
+  await focused('button', 'Reply');
+  await keyboard.press('Enter');
+  await focused('textbox', 'Message');
+  await type('From here', 'Enter');
+  await bob.message('From here').getByRole('button', { name: 'You Did you see the harbour?' }).waitFor();
+
+  await alice.page.getByRole('searchbox', { name: 'Search' }).focus();
+  await keyboard.type('harbour');
+  const found = alice.conversations.getByRole('link').filter({ hasText: 'Did you see the harbour?' });
+  await found.waitFor();
+  while (!(await found.evaluate((link) => link === document.activeElement))) await keyboard.press('Tab');
+  await keyboard.press('Enter');
+  await alice.page.waitForURL(/\/m\/\d+$/);
 });
 
 story('a screen reader is told who said what, and where it stands', async (stage) => {

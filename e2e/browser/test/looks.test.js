@@ -1,5 +1,5 @@
 // How the page looks: it fits, on a desk and on a phone, in light and dark. UPDATE_SCREENSHOTS=1 writes the pictures
-// that the documents show.
+// that the documents show: npm run screenshots.
 
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,8 @@ function zoneInTheMorning() {
   return `Etc/GMT${ahead > 0 ? '-' : '+'}${Math.abs(ahead)}`; // these names count westwards
 }
 
+const pathOf = (name) => fileURLToPath(new URL(`${name}.png`, PICTURES));
+
 /** Checks what somebody sees. */
 async function look(person, where) {
   await checkFits(person, where);
@@ -26,9 +28,10 @@ async function look(person, where) {
 
 /** Checks what somebody sees and, if asked, takes the picture of that name. */
 async function picture(person, name) {
+  await person.page.mouse.move(0, 0);
   await look(person, name);
   if (!process.env.UPDATE_SCREENSHOTS) return;
-  await person.page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, PICTURES)), animations: 'disabled' });
+  await person.page.screenshot({ path: pathOf(name), animations: 'disabled' });
 }
 
 /** Nothing is wider than the window, and nothing that can be used lies outside it. */
@@ -95,6 +98,17 @@ story('the main states', async (stage) => {
   await alice.page.setViewportSize(PHONE);
   await picture(alice, 'phone');
   await alice.page.setViewportSize(DESK);
+  await bob.act('I moved the slides into the shared folder', 'Thread');
+  await bob.page.getByRole('complementary', { name: 'Thread' }).getByRole('textbox', { name: 'Message' }).fill('The link is in the folder, too');
+  await bob.page.keyboard.press('Enter');
+  await alice.act('I moved the slides into the shared folder', 'Thread');
+  await alice.page.getByRole('complementary', { name: 'Thread' }).getByText('The link is in the folder, too').waitFor();
+  await picture(alice, 'thread');
+  await alice.page.getByRole('complementary', { name: 'Thread' }).getByRole('button', { name: /Close/ }).click();
+  await alice.page.getByRole('searchbox', { name: 'Search' }).fill('slide');
+  await alice.page.getByText('Slide 4 says too much').first().waitFor();
+  await picture(alice, 'search');
+  await alice.page.getByRole('button', { name: 'Clear search' }).click();
   await alice.open('Demo crew');
   await alice.page.getByRole('button', { name: 'Details' }).click();
   await alice.act('@alice can you bring the adapter?', 'Reply');
@@ -140,4 +154,33 @@ story('a phone shows one thing at a time, and everything can be reached', async 
   await page.getByRole('button', { name: 'Back to the conversations' }).tap();
   await alice.entry('Bob').waitFor();
   assert.equal(await alice.log.isVisible(), false);
+});
+
+story('live comments, and the widget in a page', async (stage) => {
+  const { server } = stage;
+  const people = { mara: 'Mara', jonas: 'Jonas', priya: 'Priya', tom: 'Tom', lena: 'Lena' };
+  for (const [user, name] of Object.entries(people)) await server.call(user, 'user.update', { name });
+  const { room } = await server.call('mara', 'room.create', { kind: 'live', name: 'Harbour run', topic: 'Ten kilometres along the water' });
+  const say = (user, text) => server.call(user, 'message.send', { room: room.id, client_id: encodeURIComponent(text).slice(0, 64), text });
+  const alice = await stage.person('Alice', { viewport: DESK, deviceScaleFactor: 1.5, locale: 'en-GB', timezoneId: zoneInTheMorning() });
+  await alice.page.evaluate((hash) => void (location.hash = hash), `#/live/${room.id}`);
+  await alice.page.getByRole('log', { name: 'Comments' }).waitFor();
+  for (const [user, text] of [
+    ['mara', 'They are off!'], ['jonas', 'That is a fast first kilometre'], ['priya', 'Number 12 looks relaxed'], ['tom', '👏👏'],
+    ['lena', 'Is the wind against them after the bridge?'], ['mara', 'Yes, all the way to the turn'], ['jonas', 'Then this is where it is decided'],
+    ['priya', 'Go on, 12!'], ['tom', 'What a finish that will be'],
+  ]) await say(user, text);
+  await alice.page.getByText('What a finish that will be').waitFor();
+  await picture(alice, 'live');
+  await alice.scheme('dark');
+  await picture(alice, 'live-dark');
+
+  const reader = await stage.page();
+  await reader.setViewportSize(DESK);
+  await reader.goto(`http://${server.addr}/demo`);
+  const chat = reader.locator('parley-chat');
+  await chat.getByRole('textbox', { name: 'Message' }).fill('I would miss the eleven minutes');
+  await chat.getByRole('textbox', { name: 'Message' }).press('Enter');
+  await chat.getByRole('img', { name: 'Sent' }).waitFor();
+  if (process.env.UPDATE_SCREENSHOTS) await reader.screenshot({ path: pathOf('widget'), animations: 'disabled', fullPage: true });
 });
