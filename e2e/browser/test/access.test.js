@@ -86,18 +86,20 @@ story('everything works from the keyboard', async (stage) => {
   await bob.sees('First', 'One line\nand another');
 
   await bob.say('Did you see the harbour?');
-  await alice.message('Did you see the harbour?').waitFor();
-  await alice.log.focus();
-  await keyboard.press('ArrowUp');
-  await keyboard.press('Tab');
+  await bob.sent('Did you see the harbour?', 'Read');
+  const last = async () => {
+    await alice.log.focus();
+    await keyboard.press('ArrowUp');
+    await alice.message('Did you see the harbour?').getByRole('toolbar', { name: 'Message' }).waitFor();
+    await keyboard.press('Tab');
+  };
+  await last();
   await focused('button', 'React');
   await keyboard.press('Enter');
   await focused('button', 'React with 👍');
   await keyboard.press('Enter');
   await bob.message('Did you see the harbour?').getByRole('button', { name: '👍, 1' }).waitFor();
-  await alice.log.focus();
-  await keyboard.press('ArrowUp');
-  await keyboard.press('Tab');
+  await last();
   await keyboard.press('Tab');
   await focused('button', 'Reply');
   await keyboard.press('Enter');
