@@ -21,6 +21,7 @@ import (
 type feedEngine struct {
 	url         string
 	kill, start func()
+	settle      func() // after its queues were made; may be nil
 }
 
 // feedEngines are all engines, by name.
@@ -28,23 +29,19 @@ func feedEngines() map[string]func(t *testing.T) feedEngine {
 	return map[string]func(t *testing.T) feedEngine{
 		"Redis": func(t *testing.T) feedEngine {
 			r := testkit.StartDurableRedis(t)
-			return feedEngine{r.URL, r.Kill, r.Start}
+			return feedEngine{r.URL, r.Kill, r.Start, nil}
 		},
 		"JetStream": func(t *testing.T) feedEngine {
 			n := testkit.StartJetStream(t)
-			return feedEngine{n.URL, n.Kill, n.Start}
+			return feedEngine{n.URL, n.Kill, n.Start, nil}
 		},
 		"RabbitMQ": func(t *testing.T) feedEngine {
 			r := testkit.StartRabbitMQ(t)
-			kill := func() {
-				r.WriteDown(t)
-				r.Kill()
-			}
-			return feedEngine{r.URL, kill, r.Start}
+			return feedEngine{r.URL, r.Kill, r.Start, func() { r.WriteDown(t) }}
 		},
 		"Kafka": func(t *testing.T) feedEngine {
 			k := testkit.StartKafka(t)
-			return feedEngine{k.URL + "/e2e?partitions=3", k.Kill, k.Resume}
+			return feedEngine{k.URL + "/e2e?partitions=3", k.Kill, k.Resume, nil}
 		},
 	}
 }
@@ -150,6 +147,9 @@ func feedLosesNothing(t *testing.T, engine feedEngine, two bool) {
 		rooms = append(rooms, owner.newRoom("group", "owner", "bob"))
 	}
 	consumer := openFed(t, engine.url, "all")
+	if engine.settle != nil {
+		engine.settle()
+	}
 
 	const each = 100
 	var sent atomic.Int64
