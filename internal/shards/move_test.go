@@ -279,3 +279,56 @@ func (l *life) check(t *testing.T, n *node, reader string) (count int) {
 	}
 	return len(events)
 }
+
+// TestEpochOfMovedRooms: positions in a room that has moved once stand if both shards are what they were, and those in other rooms if theirs is.
+func TestEpochOfMovedRooms(t *testing.T) {
+	server := testkit.StartPostgres(t, "fsync=off")
+	d := deploy(t, server, 2)
+	n := d.node(t)
+	room, stays := "r_00", "r_zz" // the first slot and the last one
+	before := n.store.Epoch()
+	move := func(to string) {
+		t.Helper()
+		m, err := shards.OpenMover(t.Context(), shards.MoverOptions{Home: d.home, Others: d.others, Log: silent(), Settle: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(m.Move(t.Context(), []int{slots.Room(room)}, to), m.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.store.Heads(t.Context(), []string{room}); err != nil { // which has the map read again
+			t.Fatal(err)
+		}
+	}
+	move("shard1")
+	once := n.store.Epoch()
+	parts := strings.Split(before, "~")
+	other := func(part int) string {
+		changed := slices.Clone(parts)
+		changed[part] = changed[part][:2] + "0123456789"
+		return strings.Join(changed, "~")
+	}
+	for _, tt := range []struct {
+		name, epoch, room string
+		want              bool
+	}{
+		{"the present one", once, room, true},
+		{"from before the move", before, room, true},
+		{"from before the move, another room", before, stays, true},
+		{"another home, a room that came from there", other(1), room, false},
+		{"another home, a room that never was there", other(1), stays, true},
+		{"another shard, a room that never was there", other(2), room, true},
+		{"another shard, a room that is there", other(2), stays, false},
+		{"another shard, everything", other(2), "", false},
+		{"everything", before, "", true},
+		{"of a store that is alone", "e1f0.42", room, false},
+	} {
+		if got := n.store.Stands(tt.epoch, tt.room); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+	move(store.Home)
+	if n.store.Stands(before, room) || !n.store.Stands(once, room) {
+		t.Errorf("after two moves: the epoch before both stands: %v; between them: %v", n.store.Stands(before, room), n.store.Stands(once, room))
+	}
+}
