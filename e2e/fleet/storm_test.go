@@ -149,8 +149,9 @@ func (c counts) mapped(do func(query string, calls float64) float64) counts {
 	return made
 }
 
+// minus is never below 0: what the load takes less of than before makes nothing else cheaper.
 func (c counts) minus(o counts) counts {
-	return c.mapped(func(query string, calls float64) float64 { return calls - o[query] })
+	return c.mapped(func(query string, calls float64) float64 { return max(calls-o[query], 0) })
 }
 
 func (c counts) per(d time.Duration) counts {
@@ -178,7 +179,7 @@ func (c counts) each(sessions int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%.2f in all", c.sum()/float64(sessions))
 	for query, calls := range c {
-		if n := calls / float64(sessions); n >= 0.02 || n <= -0.02 {
+		if n := calls / float64(sessions); n >= 0.02 {
 			fmt.Fprintf(&b, "\n%6.2f × %.100s", n, query)
 		}
 	}
