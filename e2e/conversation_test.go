@@ -25,9 +25,20 @@ type conversation struct {
 	readers []*follower
 
 	mu    sync.Mutex
-	acked map[roomSeq]ack
+	acked map[epochSeq]ack
+	seen  map[epochSeq]string // what readers were told
 	wrong []error
+	lost  []sent // after end: what was acknowledged in an epoch that is over, and is not there now
 }
+
+// epochSeq is a seq of a room in the life of a store.
+type epochSeq struct {
+	epoch any
+	roomSeq
+}
+
+// sent is a message.
+type sent struct{ room, clientID string }
 
 // roomSeq is a seq of a room.
 type roomSeq struct {
@@ -51,7 +62,7 @@ const (
 // converse begins a conversation in so many rooms.
 func converse(t *testing.T, nodes []*server, rooms int) *conversation {
 	t.Helper()
-	c := &conversation{t: t, nodes: nodes, quiet: make(chan struct{}), stop: make(chan struct{}), tokens: map[string]string{}, acked: map[roomSeq]ack{}}
+	c := &conversation{t: t, nodes: nodes, quiet: make(chan struct{}), stop: make(chan struct{}), tokens: map[string]string{}, acked: map[epochSeq]ack{}, seen: map[epochSeq]string{}}
 	var names []string
 	for i := range writers {
 		names = append(names, fmt.Sprint("writer", i))
@@ -199,7 +210,7 @@ func (w *writer) send(room, clientID string) {
 			result, err := conn.try("message.send", object{"room": room, "client_id": clientID, "text": "this is " + clientID})
 			if err == nil {
 				seq := uint64(result["seq"].(float64))
-				w.c.answered(room, seq, clientID)
+				w.c.answered(epochSeq{conn.hello["epoch"], roomSeq{room, seq}}, clientID)
 				_, err := conn.try("receipt.read", object{"room": room, "seq": seq})
 				w.c.mayFail("receipt.read", err)
 				return
@@ -216,12 +227,11 @@ func (w *writer) send(room, clientID string) {
 	}
 }
 
-func (c *conversation) answered(room string, seq uint64, clientID string) {
+func (c *conversation) answered(at epochSeq, clientID string) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at := roomSeq{room, seq}
-	if before, twice := c.acked[at]; twice {
+	if before, twice := c.acked[at]; twice && before.clientID != clientID {
 		c.wrong = append(c.wrong, fmt.Errorf("%v was the answer to %s and to %s: one of them is lost", at, before.clientID, clientID))
 	}
 	c.acked[at] = ack{clientID, now}
@@ -248,6 +258,7 @@ type follower struct {
 	mu       sync.Mutex
 	epoch    any
 	position map[string]uint64
+	renewed  map[string]bool // rooms that were told a reset in this epoch, if it is not the first; nil: it is
 	came     map[roomSeq]arrived
 	sessions int
 }
@@ -264,6 +275,7 @@ func (l *follower) listen() {
 		conn, err := l.node.dial(l.user, l.c.tokens[l.user], object{"resume": object{"epoch": l.epoch, "rooms": l.position}})
 		if err == nil {
 			l.sessions++
+			l.greeted(conn.hello["epoch"])
 			l.follow(conn)
 			conn.cut()
 		}
@@ -273,6 +285,15 @@ func (l *follower) listen() {
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+}
+
+// greeted takes note of the epoch of a session: in a new one every room is reset, and nothing comes before that.
+func (l *follower) greeted(epoch any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if epoch != l.epoch {
+		l.epoch, l.renewed, l.came = epoch, map[string]bool{}, map[roomSeq]arrived{}
 	}
 }
 
@@ -308,9 +329,14 @@ func (l *follower) take(f frame, since time.Time) {
 	at, followed := l.position[f.Room]
 	switch {
 	case !followed:
+	case f.Event == "reset" && l.renewed != nil && !l.renewed[f.Room]:
+		l.renewed[f.Room] = true
+		l.position[f.Room] = uint64(f.data()["head"].(float64))
 	case f.Event == "reset" || f.Event == "room.removed" || f.Event == "room.added":
 		l.c.note(fmt.Errorf("%s was told %s of a room that it follows at seq %d", l.user, f.Event, at))
 	case f.Seq == 0:
+	case l.renewed != nil && !l.renewed[f.Room]:
+		l.c.note(fmt.Errorf("%s got seq %d in a new epoch, and no reset before", l.user, f.Seq))
 	case f.Seq != at+1:
 		l.c.note(fmt.Errorf("%s got seq %d after seq %d", l.user, f.Seq, at))
 		l.position[f.Room] = f.Seq
@@ -318,6 +344,18 @@ func (l *follower) take(f frame, since time.Time) {
 		l.position[f.Room] = f.Seq
 		id, _ := f.data()["client_id"].(string)
 		l.came[roomSeq{f.Room, f.Seq}] = arrived{id, f.came, since}
+		l.c.told(epochSeq{l.epoch, roomSeq{f.Room, f.Seq}}, id)
+	}
+}
+
+// told holds what a reader was told against what others were.
+func (c *conversation) told(at epochSeq, id string) {
+	c.mu.Lock()
+	before, known := c.seen[at]
+	c.seen[at] = id
+	c.mu.Unlock()
+	if known && before != id {
+		c.note(fmt.Errorf("at %v one reader was told %q and another %q", at, before, id))
 	}
 }
 
@@ -326,7 +364,7 @@ func (l *follower) has(heads map[string]uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for room, head := range heads {
-		if l.position[room] < head {
+		if l.position[room] < head || l.renewed != nil && !l.renewed[room] {
 			return false
 		}
 	}
@@ -336,7 +374,7 @@ func (l *follower) has(heads map[string]uint64) bool {
 // slowest is how long the slowest acknowledged message took to one who was online.
 func (l *follower) slowest() (d time.Duration) {
 	for at, a := range l.c.acked {
-		if got, ok := l.came[at]; ok {
+		if got, ok := l.came[at.roomSeq]; ok && at.epoch == l.epoch {
 			online := a.at
 			if got.since.After(online) {
 				online = got.since
@@ -392,8 +430,10 @@ func (c *conversation) end() error {
 	}
 	c.leave()
 	for at, a := range c.acked {
-		if logs[at] != a.clientID {
-			c.note(fmt.Errorf("%s was acknowledged as %v and is lost: there stands %q", a.clientID, at, logs[at]))
+		if logs[at.roomSeq] != a.clientID && at.epoch != c.readers[0].epoch {
+			c.lost = append(c.lost, sent{at.room, a.clientID})
+		} else if logs[at.roomSeq] != a.clientID {
+			c.note(fmt.Errorf("%s was acknowledged as %v and is lost: there stands %q", a.clientID, at, logs[at.roomSeq]))
 		}
 	}
 	for _, r := range c.readers {

@@ -151,7 +151,10 @@ func (s *server) run() error {
 			line, err := r.ReadBytes('\n')
 			var entry map[string]any
 			if json.Unmarshal(line, &entry) == nil && entry["msg"] == "listening" {
-				listening <- entry
+				select {
+				case listening <- entry:
+				default: // it was opened anew
+				}
 			}
 			if err != nil {
 				break

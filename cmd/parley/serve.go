@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -34,7 +35,12 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if cfg.Dev && cfg.Log.Format == "text" { // who reads JSON is a program
 		fmt.Fprintf(os.Stderr, "\n  Open %s in two browser tabs, pick a name in each, and talk.\n  Then try: pull the plug (kill -9), start again, and see that everything is there.\n  In pages of somebody else's it looks like this: %s/demo\n\n", a.URL(), a.URL())
 	}
-	return a.Run(ctx)
+	for err = a.Run(ctx); errors.Is(err, app.ErrMoved); err = a.Run(ctx) {
+		if a, err = a.Reopen(ctx); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func logger(c config.Log) *slog.Logger {

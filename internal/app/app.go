@@ -60,12 +60,13 @@ type App struct {
 	certificate *certificate // nil: plain text
 	proxies     gateway.Proxies
 	broken      chan error
+	moved       chan struct{} // of size 1: the store is another copy
 }
 
 // New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run. The version is what the metrics
 // say that this is.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
-	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1), keeper: keeper{opened: make(chan struct{})}}
+	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1), moved: make(chan struct{}, 1), keeper: keeper{opened: make(chan struct{})}}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -99,6 +100,7 @@ func (a *App) open(ctx context.Context) error {
 			a.seen.Committed(c)
 			a.wake()
 		},
+		Moved: a.storeMoved,
 		Fatal: func(err error) {
 			select {
 			case a.broken <- err:
@@ -256,15 +258,18 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.log.Info("listening", addrs...)
 	var err error
+	over := a.cfg.Drain
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case <-a.moved:
+		err, over = ErrMoved, min(over, movedDrain)
 	case err = <-a.broken:
 		// What is on the disk is not known: nothing more may be answered, and the next start reads what is there.
 		a.log.Error("the store is broken", "error", err)
 		os.Exit(1)
 	}
-	a.drain()
+	a.drain(over)
 	stop()
 	a.hub.Stop()
 	for l := range a.listeners() {
@@ -274,14 +279,14 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(err, a.Close())
 }
 
-// drain sends every session elsewhere, spread over the configured time (§2.3), while calls that were accepted are still answered.
-func (a *App) drain() {
-	a.log.Info("draining", "sessions", a.gateway.Count(), "over", a.cfg.Drain)
+// drain sends every session elsewhere, spread over a time (§2.3), while calls that were accepted are still answered.
+func (a *App) drain(over time.Duration) {
+	a.log.Info("draining", "sessions", a.gateway.Count(), "over", over)
 	a.api.Drain()
 	a.cluster.Drain()
-	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.Drain+10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), over+10*time.Second)
 	defer cancel()
-	a.gateway.Drain(ctx, a.cfg.Drain)
+	a.gateway.Drain(ctx, over)
 	if err := a.public.server.Shutdown(ctx); err != nil {
 		a.log.Warn("some calls were cut off", "error", err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -332,8 +333,11 @@ func (c *committer) resolve(w *work) fate {
 			})
 		})
 		cancel()
-		if err == nil {
+		switch {
+		case err == nil:
 			return result
+		case errors.Is(err, database.ErrMoved):
+			return isUnknown // who sends again asks the store that is opened next
 		}
 		c.log.Warn("looking up a commit whose answer was lost", "attempt", attempt, "error", err)
 		c.pause(attempt)

@@ -45,6 +45,10 @@ type Options struct {
 	QueueMax  int                  // bytes of appends that may wait; 64 MiB when 0
 	Observe   func(Transaction)    // told of every transaction of the log, by the goroutine that made it: it must not block. May be nil
 
+	// Moved is told when a connection has led to another copy of the store, a promoted replica or a restored server: this one answers nothing any more, and a
+	// store must be opened anew, which then has another epoch. It is called once and must not block; may be nil.
+	Moved func(epoch string)
+
 	// Fatal is told when the disk failed in the middle of a commit, so that nobody can know what is on it: the process must end. It panics when nil.
 	Fatal func(error)
 }
@@ -137,6 +141,7 @@ func (s *Store) start(ctx context.Context, o Options) error {
 var (
 	insertMeta = database.SQL(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
 	selectMeta = database.SQL(`SELECT name, value FROM meta`)
+	selectLife = database.SQL(`SELECT e.value FROM meta e CROSS JOIN meta s WHERE e.name = 'epoch' AND s.name = 'secret' AND s.value = $1`)
 )
 
 // identify reads the store's secret and epoch, and makes them when the store is new.
@@ -175,6 +180,14 @@ func (s *Store) identify(ctx context.Context, o Options) error {
 		return fmt.Errorf("read the identity of the store: %w", err)
 	}
 	s.epoch.Store(new(meta["epoch"] + "." + part))
+	if w, ok := s.engine.(database.Watched); ok && !o.Shared {
+		w.Watch(database.Watch{Query: selectLife[database.Postgres], Arg: meta["secret"], Known: s.Epoch(), Moved: func(epoch string) {
+			s.log.Warn("the store is another copy of what it was: it has to be opened anew", "was", s.Epoch(), "is", epoch)
+			if o.Moved != nil {
+				o.Moved(epoch)
+			}
+		}})
+	}
 	return nil
 }
 

@@ -80,6 +80,44 @@ func StartPostgres(t testing.TB, settings ...string) *Postgres {
 	return p
 }
 
+// Replica makes a copy of the running server, which follows it asynchronously until it is promoted. It is stopped at the end of the test.
+func (p *Postgres) Replica() *Postgres {
+	p.t.Helper()
+	r := &Postgres{t: p.t, bin: p.bin, settings: p.settings}
+	var err error
+	if r.dir, err = os.MkdirTemp("", "parley-pg-"); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		r.Stop(Immediate)
+		if err := os.RemoveAll(r.dir); err != nil {
+			p.t.Error(err)
+		}
+	})
+	if err := r.unprivileged(); err != nil {
+		p.t.Fatal(err)
+	}
+	backup := exec.Command(filepath.Join(p.bin, "pg_basebackup"), "--host", p.dir, "--username", "postgres", "--pgdata", r.data(), "--checkpoint", "fast",
+		"--write-recovery-conf", "--no-sync")
+	backup.Dir = r.dir
+	backup.SysProcAttr = &syscall.SysProcAttr{Credential: r.as}
+	if out, err := backup.CombinedOutput(); err != nil {
+		p.t.Fatalf("pg_basebackup: %v\n%s", err, out)
+	}
+	r.URL = r.url("postgres")
+	r.Start()
+	return r
+}
+
+// Do carries out a statement as the superuser.
+func (p *Postgres) Do(statement string) {
+	p.t.Helper()
+	p.admin(p.t, statement)
+}
+
+// Socket is where the server listens.
+func (p *Postgres) Socket() string { return filepath.Join(p.dir, ".s.PGSQL.5432") }
+
 // postgresBin is the folder with the newest server that is installed.
 func postgresBin() (string, error) {
 	var found []string
@@ -178,7 +216,7 @@ func (p *Postgres) Start() {
 		p.t.Fatal(err)
 	}
 	p.log = &tail{}
-	if p.ended, err = launch(cmd, stderr, p.log, "ready to accept connections"); err != nil {
+	if p.ended, err = launch(cmd, stderr, p.log, "system is ready to accept"); err != nil {
 		p.t.Fatalf("%v\n%s", err, p.log)
 	}
 	p.server = cmd.Process

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +17,11 @@ import (
 type postgresEngine struct {
 	pool    *pgxpool.Pool
 	sharded bool
+
+	watch   atomic.Pointer[Watch]
+	left    context.Context // ends when a connection has led to another copy
+	leave   context.CancelFunc
+	leaving sync.Once
 }
 
 // MinPostgres is the oldest server that is used, as server_version_num has it.
@@ -43,15 +50,25 @@ func OpenPostgres(ctx context.Context, url string, sharded bool) (Engine, error)
 			params[name] = value
 		}
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	e := &postgresEngine{sharded: sharded}
+	e.left, e.leave = context.WithCancel(context.Background())
+	wanted := cfg.ConnConfig.ValidateConnect // by the URL
+	cfg.ConnConfig.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+		if wanted != nil {
+			if err := wanted(ctx, c); err != nil {
+				return err
+			}
+		}
+		return e.validate(ctx, c)
+	}
+	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
+	if err := e.pool.Ping(ctx); err != nil {
+		e.Close()
 		return nil, fmt.Errorf("the store cannot be reached: %w", err)
 	}
-	return &postgresEngine{pool, sharded}, nil
+	return e, nil
 }
 
 func (e *postgresEngine) Dialect() Dialect { return Postgres }
@@ -63,6 +80,7 @@ func (e *postgresEngine) Connections() (used, most int) {
 }
 
 func (e *postgresEngine) Close() error {
+	e.leave()
 	e.pool.Close()
 	return nil
 }
@@ -123,6 +141,14 @@ func scanOwned(row pgx.Row) (*Ownership, error) {
 
 // within runs fn in a transaction that begins as told, and ends it. A connection on which that did not work is thrown away.
 func (e *postgresEngine) within(ctx context.Context, how string, fn func(Tx) error) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.left, cancel)()
+	defer func() {
+		if err != nil && e.left.Err() != nil && !errors.Is(err, ErrCommitUnknown) {
+			err = fmt.Errorf("%w (%v)", ErrMoved, err) // whatever was found out is of no use
+		}
+	}()
 	c, err := e.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -189,13 +215,12 @@ func (e *postgresEngine) Retryable(err error) bool {
 		return connectionLost(pe)
 	}
 	var ce *pgconn.ConnectError
-	return errors.As(err, &ce) || pgconn.SafeToRetry(err) || errors.Is(err, ErrCommitUnknown) || isNetworkError(err)
+	return errors.As(err, &ce) || pgconn.SafeToRetry(err) || errors.Is(err, ErrCommitUnknown) || errors.Is(err, ErrMoved) || isNetworkError(err)
 }
 
 func (e *postgresEngine) Identity(ctx context.Context) (string, error) {
 	var id string
-	// The timeline stands in the name of the segment being written, so that it is right at once after a promotion.
-	err := e.pool.QueryRow(ctx, `SELECT system_identifier::text || '.' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()`).Scan(&id)
+	err := e.pool.QueryRow(ctx, identityQuery).Scan(&id)
 	return id, err
 }
 
