@@ -60,13 +60,13 @@ type App struct {
 	certificate *certificate // nil: plain text
 	proxies     gateway.Proxies
 	broken      chan error
-	moved       chan struct{} // of size 1: the store is another copy
+	moved       moved // told when the store is another copy
 }
 
 // New opens the store and the broker, and listens. Nothing is served before Run. The caller closes an App that it does not run. The version is what the metrics
 // say that this is.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
-	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1), moved: make(chan struct{}, 1), keeper: keeper{opened: make(chan struct{})}}
+	a := &App{cfg: cfg, log: log, began: time.Now(), metrics: newMetrics(version), broken: make(chan error, 1), moved: make(moved, 1), keeper: keeper{opened: make(chan struct{})}}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -100,7 +100,7 @@ func (a *App) open(ctx context.Context) error {
 			a.seen.Committed(c)
 			a.wake()
 		},
-		Moved: a.storeMoved,
+		Moved: a.moved.tell,
 		Fatal: func(err error) {
 			select {
 			case a.broken <- err:

@@ -40,10 +40,13 @@ func (a *App) Reopen(ctx context.Context) (*App, error) {
 	}
 }
 
-// storeMoved has Run return.
-func (a *App) storeMoved(string) {
+// moved has Run return; it is of size 1.
+type moved chan struct{}
+
+// tell is a store.Options.Moved.
+func (m moved) tell(string) {
 	select {
-	case a.moved <- struct{}{}:
+	case m <- struct{}{}:
 	default: // another shard was first
 	}
 }
