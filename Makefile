@@ -21,7 +21,7 @@ run: build ## build and start a server for this laptop; it prints what to open
 	@exec bin/parley serve --dev --listen '$(LISTEN)' --data '$(DATA)'
 
 .PHONY: cluster
-cluster: build ## run a cluster on this laptop: three nodes, PostgreSQL, Redis, HAProxy, and BROKER (nats, redis, kafka, rabbitmq)
+cluster: build ## run a cluster on this laptop: three nodes, two PostgreSQL, Redis, HAProxy, and BROKER (nats, redis, kafka, rabbitmq)
 	@go build -o bin/parley-cluster ./scripts/cluster
 	@exec bin/parley-cluster -listen '$(LISTEN)' -broker '$(BROKER)'
 

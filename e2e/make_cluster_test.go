@@ -63,7 +63,7 @@ func makeCluster(t *testing.T, dir string) *madeCluster {
 	for _, row := range regexp.MustCompile(`(?m)^  (\S+) +(\d+)   \S`).FindAllStringSubmatch(c.out.String(), -1) {
 		c.pids[row[1]], _ = strconv.Atoi(row[2]) // digits
 	}
-	if len(c.pids) != 7 {
+	if len(c.pids) != 8 {
 		t.Fatalf("the table names %v", c.pids)
 	}
 	return c
@@ -112,7 +112,7 @@ func TestMakeCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := makeCluster(t, dir)
-	if n := len(c.processes()); n < 8 {
+	if n := len(c.processes()); n < 9 {
 		t.Errorf("%d processes have the mark: this test sees not all", n)
 	}
 	alice := c.on("alice")

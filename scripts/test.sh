@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Two packages at a time: each starts servers of its own, and a small machine has two cores.
 readonly parallel=2 timeout=20m
-readonly concurrent=(internal/delivery internal/gateway internal/store internal/broker internal/feed internal/state internal/presence internal/rates client)
+readonly concurrent=(internal/cluster internal/delivery internal/gateway internal/store internal/broker internal/feed internal/state internal/presence internal/rates client)
 
 scripts/deps.sh
 scripts/web.sh

@@ -93,7 +93,7 @@ var layout = []row{
 	{pkg: "internal/config", imports: "internal/broker", libs: "kong yaml"},
 	{pkg: "internal/bench", imports: "protocol client internal/auth", libs: "json gobwas hdrhistogram isatty"},
 	{pkg: "internal/backup", imports: "protocol internal/auth internal/store", libs: "json"},
-	{pkg: "internal/doctor", imports: "protocol internal/auth internal/cluster internal/config internal/store", libs: "sys"},
+	{pkg: "internal/doctor", imports: "protocol internal/auth internal/cluster internal/config internal/shards internal/store", libs: "sys"},
 	{pkg: "internal/terminal", imports: "protocol client", libs: "json bubbletea lipgloss ansi"},
 	{pkg: "web"},
 

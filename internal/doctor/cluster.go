@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/parley-im/parley/internal/cluster"
 	"github.com/parley-im/parley/internal/config"
+	"github.com/parley-im/parley/internal/shards"
 	"github.com/parley-im/parley/internal/store"
 )
 
@@ -33,7 +35,7 @@ type visit struct {
 // ExamineCluster looks at the nodes that run on the store of a configuration, as they see themselves and each other. It takes a second, or a few more when
 // something does not answer.
 func ExamineCluster(ctx context.Context, cfg *config.Config) []Finding {
-	condition, err := inspect(ctx, cfg)
+	condition, err := inspect(ctx, cfg, cfg.Store)
 	switch {
 	case err != nil:
 		return bad(Fail, "store", err.Error(), "no node works without it")
@@ -43,6 +45,7 @@ func ExamineCluster(ctx context.Context, cfg *config.Config) []Finding {
 		return good("nodes", "one: SQLite is for one server")
 	}
 	findings := append(safety(cfg, "PostgreSQL "+condition.Version, condition), replication(condition)...)
+	findings = append(findings, otherShards(ctx, cfg)...)
 	visits, err := visitAll(ctx, cfg)
 	if err != nil {
 		return append(findings, Finding{"nodes", Fail, err.Error(), "the store must answer"})
@@ -57,15 +60,46 @@ func ExamineCluster(ctx context.Context, cfg *config.Config) []Finding {
 	return findings
 }
 
-func inspect(ctx context.Context, cfg *config.Config) (store.Condition, error) {
+// otherShards looks at the stores beside the first, where there are several.
+func otherShards(ctx context.Context, cfg *config.Config) (findings []Finding) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Shards)) {
+		condition, err := inspect(ctx, cfg, cfg.Shards[name])
+		if err != nil {
+			findings = append(findings, Finding{"shard " + name, Fail, err.Error(), "what it keeps is unavailable until it is back"})
+			continue
+		}
+		for _, f := range append(safety(cfg, "PostgreSQL "+condition.Version, condition), replication(condition)...) {
+			f.What = strings.Replace(f.What, "store", "shard "+name, 1)
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+func inspect(ctx context.Context, cfg *config.Config, url string) (store.Condition, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return store.Inspect(ctx, store.Options{URL: cfg.Store, Data: cfg.Data})
+	return store.Inspect(ctx, store.Options{URL: url, Data: cfg.Data})
+}
+
+// directory is the store, or several as one, as far as it knows the nodes.
+type directory interface {
+	Key(purpose string) []byte
+	LiveNodes(ctx context.Context) ([]cluster.Node, error)
+	Close() error
+}
+
+func openDirectory(ctx context.Context, cfg *config.Config) (directory, error) {
+	o := store.Options{URL: cfg.Store, Data: cfg.Data, Shared: true, Log: slog.New(slog.DiscardHandler)}
+	if len(cfg.Shards) > 0 {
+		return shards.Open(ctx, shards.Options{Home: cfg.Store, Others: cfg.Shards, Store: o})
+	}
+	return store.Open(ctx, o)
 }
 
 // visitAll asks all nodes that live, at once.
 func visitAll(ctx context.Context, cfg *config.Config) ([]visit, error) {
-	s, err := store.Open(ctx, store.Options{URL: cfg.Store, Data: cfg.Data, Shared: true, Log: slog.New(slog.DiscardHandler)})
+	s, err := openDirectory(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ const (
 // child is a program that is kept running: when it ends it is started again, the same way, until it is told to stop.
 type child struct {
 	name  string
-	where string // what it is reached at, for people
-	ready string // what it writes once it can be used
+	where string       // what it is reached at, for people
+	ready string       // what it writes once it can be used
+	first func() error // what is done before its first start; nil: nothing
 	stop  syscall.Signal
 	as    *syscall.Credential // nil: ourselves
 	dir   string
@@ -50,6 +51,12 @@ func (c *child) begin(logs string, tell func(format string, args ...any), end <-
 	var ctx context.Context
 	ctx, c.end = context.WithCancel(context.Background())
 	failed := make(chan error, 1)
+	if c.first != nil {
+		if err := c.first(); err != nil {
+			close(c.ended)
+			return err
+		}
+	}
 	go func() {
 		defer close(c.ended)
 		// Children die with us, even when we are killed: with the thread that started them, which therefore stays.

@@ -59,7 +59,7 @@ func find(name, packages string) (string, error) {
 }
 
 // postgres is a PostgreSQL server in a folder, which is made if it is not there. It is reached over a socket that only its user and root can use.
-func postgres(dir, sockets string) (*child, string, error) {
+func postgres(name, dir, sockets string) (*child, string, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, "", err
@@ -88,7 +88,7 @@ func postgres(dir, sockets string) (*child, string, error) {
 	}
 	at := url.URL{Scheme: "postgres", User: url.User("parley"), Path: "/postgres", RawQuery: url.Values{"host": {sockets}}.Encode()}
 	return &child{
-		name: "postgres", where: sockets, ready: "ready to accept connections", stop: syscall.SIGINT, as: as, dir: sockets,
+		name: name, where: sockets, ready: "ready to accept connections", stop: syscall.SIGINT, as: as, dir: sockets,
 		argv: []string{filepath.Join(bin, "postgres"), "-D", data, "-k", sockets, "-c", "listen_addresses=", "-c", "max_connections=100"},
 	}, at.String(), nil
 }

@@ -1,4 +1,4 @@
-// Command cluster runs a whole cluster of Parley on this machine, to try it out: three nodes, PostgreSQL, Redis, a broker, and HAProxy in front. Everything listens
+// Command cluster runs a whole cluster of Parley on this machine, to try it out: three nodes, two PostgreSQL, Redis, a broker, and HAProxy in front. Everything listens
 // on the loopback interface, is a child of this process, and ends with it. `make cluster` runs it.
 package main
 
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -115,7 +116,11 @@ var nodes = [...]string{"one", "two", "three"}
 
 // plan says what is started, in this order, and where it is opened.
 func plan(o options, sockets string) ([]*child, string, error) {
-	database, store, err := postgres(filepath.Join(o.dir, "postgres"), filepath.Join(sockets, "postgres"))
+	home, store, err := postgres("postgres", filepath.Join(o.dir, "postgres"), filepath.Join(sockets, "postgres"))
+	if err != nil {
+		return nil, "", err
+	}
+	second, secondURL, err := postgres("postgres-second", filepath.Join(o.dir, "postgres-second"), filepath.Join(sockets, "second"))
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,8 +133,8 @@ func plan(o options, sockets string) ([]*child, string, error) {
 		return nil, "", err
 	}
 	settings := filepath.Join(o.dir, "parley.yaml")
-	text := fmt.Sprintf("# What the nodes of `make cluster` have in common. It is written anew at every start.\ndev: true\ndrain: 2s\ndata: %q\nstore: %q\nstate: %q\nbroker: %q\n",
-		filepath.Join(o.dir, "parley"), store, stateURL+"/0", brokerURL)
+	text := fmt.Sprintf("# What the nodes of `make cluster` have in common. It is written anew at every start.\ndev: true\ndrain: 2s\ndata: %q\nstore: %q\nshards: {second: %q}\nstate: %q\nbroker: %q\n",
+		filepath.Join(o.dir, "parley"), store, secondURL, stateURL+"/0", brokerURL)
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		return nil, "", err
 	}
@@ -137,7 +142,7 @@ func plan(o options, sockets string) ([]*child, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	children := append([]*child{database, state}, broker...)
+	children := append([]*child{home, second, state}, broker...)
 	var servers strings.Builder
 	for i, name := range nodes {
 		clients, operators, inner := addrs[3*i], addrs[3*i+1], addrs[3*i+2]
@@ -149,6 +154,7 @@ func plan(o options, sockets string) ([]*child, string, error) {
 			},
 		})
 	}
+	children[len(children)-len(nodes)].first = func() error { return addShard(o, store, secondURL) }
 	if l, err := net.Listen("tcp", o.listen); err != nil {
 		if o.listen, err = loopback(); err != nil {
 			return nil, "", err
@@ -159,6 +165,23 @@ func plan(o options, sockets string) ([]*child, string, error) {
 	}
 	front, err := haproxy(o, servers.String())
 	return append(children, front), "http://" + o.listen, err
+}
+
+// addShard makes the second PostgreSQL one of two over which rooms and users are spread, once for all.
+func addShard(o options, store, url string) error {
+	done := filepath.Join(o.dir, "second-is-a-shard")
+	if _, err := os.Stat(done); err == nil {
+		return nil
+	}
+	for _, args := range [][]string{
+		{"key", "list", "--store", store, "--data", filepath.Join(o.dir, "parley")}, // which makes the store, where it is new
+		{"shards", "add", "second", url, "--store", store},
+	} {
+		if out, err := exec.Command(o.parley, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("parley %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return os.WriteFile(done, nil, 0o600)
 }
 
 // haproxy sends every connection and call to any node that is ready: what is about a session of another one the nodes pass on themselves.
