@@ -83,9 +83,15 @@ test("no text is too much, and none of its letters is lost", () => {
   }
 });
 
+test("more structure than anybody means is shown as written", () => {
+  const text = "_a_ ".repeat(1000);
+  expect(parse(text)).toEqual([{ type: "paragraph", inside: [{ type: "text", text }] }]);
+  expect(said(parse("- a\n".repeat(250)))).toMatch(/^ul\(item/);
+});
+
 test("takes no longer for being contrived", () => {
   const most = 8192; // what a message may have
-  for (const piece of ["*a ", "**a", "_a ", "`", "` `` ", "[", "[a](", "[[a]", "> ", "- ", "*a **b ", "https://", "h", "***a*** ", "~~ ", "1. "]) {
+  for (const piece of ["*a ", "**a", "_a ", "`", "` `` ", "[", "[a](", "[[a]", "> ", "- ", "*a **b ", "https://", "> a\n- b\n", "h", "***a*** ", "~~ ", "1. "]) {
     expect(parse(piece.repeat(most / piece.length)).length, piece).toBeGreaterThan(0);
   }
 }, 2000);

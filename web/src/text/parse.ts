@@ -16,6 +16,8 @@ export type Node =
 
 /** Nesting beyond which text stays as written: deeper is no message, and the stack has an end. */
 const deepest = 12;
+/** Elements beyond which it does, too: more are no message, and would keep the page busy for long. */
+const most = 600;
 
 const fence = /^ {0,3}(`{3,}|~{3,}) *[\w+#.-]* *$/;
 const quote = /^ {0,3}> ?/;
@@ -23,7 +25,12 @@ const item = /^ ?([*+-]|\d{1,9}[.)]) +(?=\S)/;
 
 /** Reads a message. Never throws, whatever the text; takes time in proportion to its length. */
 export function parse(text: string): readonly Node[] {
-  return blocks(text.replace(/\r\n?/g, "\n").split("\n"), 0);
+  const nodes = blocks(text.replace(/\r\n?/g, "\n").split("\n"), 0);
+  return elements(nodes) > most ? [{ type: "paragraph", inside: [{ type: "text", text }] }] : nodes;
+}
+
+function elements(nodes: readonly Node[]): number {
+  return nodes.reduce((sum, node) => sum + (node.type === "text" ? 0 : 1) + ("inside" in node ? elements(node.inside) : 0), 0);
 }
 
 /** What a message says without its structure, for where there is one line for it. */
@@ -77,13 +84,13 @@ function block(lines: readonly string[], from: number, depth: number): { node: N
   const mark = fence.exec(line)?.[1];
   if (mark !== undefined) {
     const last = new RegExp(`^ {0,3}${mark}${mark[0]}* *$`);
-    const found = lines.findIndex((line, i) => i > from && last.test(line));
-    const end = found < 0 ? lines.length : found;
+    let end = from + 1;
+    while (end < lines.length && !last.test(lines[end]!)) end++;
     return { node: { type: "block", text: lines.slice(from + 1, end).join("\n") }, end: end + 1 };
   }
   if (!quote.test(line)) return list(lines, from, depth);
-  const after = lines.findIndex((line, i) => i > from && !quote.test(line));
-  const end = after < 0 ? lines.length : after;
+  let end = from + 1;
+  while (end < lines.length && quote.test(lines[end]!)) end++;
   return { node: { type: "quote", inside: blocks(lines.slice(from, end).map((line) => line.replace(quote, "")), depth + 1) }, end };
 }
 
