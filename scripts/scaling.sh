@@ -51,10 +51,13 @@ start() {
   return 1
 }
 
+# store is the URL of the database.
+store() { sed -n 's/^store: "\(.*\)"$/\1/p' "$folder/cluster/parley.yaml"; }
+
 # counters prints what the engines have counted until now: transactions, bytes of the write-ahead log, commands of Redis, hints that nodes have published.
 counters() {
   local store
-  store=$(sed -n 's/^store: "\(.*\)"$/\1/p' "$folder/cluster/parley.yaml")
+  store=$(store)
   psql "$store" -Atc "SELECT pg_stat_force_next_flush()" >/dev/null 2>&1 || true
   psql "$store" -Atc "SELECT sum(xact_commit) || ' ' || (SELECT wal_bytes FROM pg_stat_wal) FROM pg_stat_database" | tr '\n' ' '
   redis-cli -u "$(sed -n 's/^state: "\(.*\)"$/\1/p' "$folder/cluster/parley.yaml")" info stats | tr -d '\r' | sed -n 's/^total_commands_processed://p' | tr '\n' ' '
@@ -62,13 +65,19 @@ counters() {
     awk '/^parley_broker_published_total / { n += $2 } END { printf "%d\n", n }'
 }
 
-# measure NAME URLS runs the load, and prints the report and what each message has cost the engines.
-measure() {
-  local name=$1 urls=$2 before after flags=()
+# drive URLS SCENARIO FLAG... runs the load generator, which tells what each process has used.
+drive() {
+  local urls=$1 flags=()
+  shift
   while read -r what pid _; do flags+=(--process "$what=$pid"); done < <(awk '$2 ~ /^[0-9]+$/ { print $1, $2 }' "$folder/told")
+  bin/parley bench "$@" --url "$urls" --data "$folder/cluster/parley" --duration "$duration" "${flags[@]}" 2>"$folder/progress" || { cat "$folder/progress" >&2; return 1; }
+}
+
+# measure URLS has everybody talk, and prints the report and what each message has cost the engines.
+measure() {
+  local before after
   before=$(counters)
-  bin/parley bench rooms --url "$urls" --data "$folder/cluster/parley" --users "$users" --room-size 5 --inflight 64 --duration "$duration" \
-    "${flags[@]}" 2>/dev/null | tee "$folder/report"
+  drive "$1" rooms --users "$users" --room-size 5 --inflight 64 | tee "$folder/report"
   after=$(counters)
   awk -v before="$before" -v after="$after" -v sent="$(sed -n 's/^  acknowledged *\([0-9,]*\) of.*/\1/p' "$folder/report" | tr -d ,)" '
     BEGIN {
@@ -79,14 +88,28 @@ measure() {
   echo
 }
 
+# sizes prints what PostgreSQL keeps, indexes included.
+sizes() {
+  psql "$(store)" -qAt -F ' ' -c "ANALYZE events, rooms, room_heads, members, users, sessions" -c "
+    SELECT c.relname, c.reltuples::bigint, (pg_total_relation_size(c.oid) / c.reltuples)::bigint FROM pg_class c
+    WHERE c.relname IN ('events', 'rooms', 'room_heads', 'members', 'users', 'sessions') AND c.reltuples > 0 ORDER BY c.relname" |
+    awk '{ printf "  %-14s %d rows, %d bytes each\n", $1, $2, $3 }'
+  echo
+}
+
 echo "commit $(git describe --always --dirty), $(date -u +%F), $(nproc) processors for everything, the load included"
 for broker in "${brokers[@]}"; do
   start "$broker"
   urls=$(sed -n 's/^  node-.* \(http:[^ ]*\) *operators.*/\1/p' "$folder/told" | paste -sd, -)
   printf '\n== %s, everybody at one of three nodes\n' "$broker"
-  measure one "${urls%%,*}"
+  measure "${urls%%,*}"
   printf '== %s, spread over three nodes\n' "$broker"
-  measure three "$urls"
+  measure "$urls"
+  if [[ $broker == "${brokers[0]}" ]]; then
+    printf '== sessions that only stay, over three nodes\n'
+    drive "$urls" idle --connections 3000 --rooms 20
+    sizes
+  fi
   stop
   folder=
 done
