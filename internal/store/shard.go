@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -219,20 +218,6 @@ func join(ctx context.Context, e database.Engine, name, secret string) error {
 		}
 		return t.Batch(ctx, &b)
 	})
-}
-
-// ReadSecret is the secret that all shards of a deployment share, from its home, which may be alone.
-func ReadSecret(ctx context.Context, o Options) ([]byte, error) {
-	e, err := openPlain(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close()
-	secret, err := readSecret(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	return hex.DecodeString(secret)
 }
 
 // CheckMove says what Store.Move would say to a move, if that would be refused.
