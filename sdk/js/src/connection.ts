@@ -318,6 +318,7 @@ class Connection implements Link {
   }
 
   #tell(line: Line, frame: Frame): void {
+    if (line.retired) return; // its successor brings it: what is noted as seen here would be missing there
     for (const accepted of this.#stream.accept(frame)) {
       for (const entry of [...this.#listeners]) {
         if (line.retired) return;

@@ -176,6 +176,18 @@ test("4409 on a session that is being replaced by the link's own next one is no 
   expect(link.state.get()).toMatchObject({ status: "ended", reason: { code: 4409 } });
 });
 
+test("what both a session and its successor bring is told once", async () => {
+  const { clock, sockets, greet, seqs } = await scripted();
+  const event = (seq: number) => ({ event: "message.created", room: "r", seq, at: "", user: "bob", data: { client_id: `c${seq}`, n: seq, text: "" } });
+  sockets[0]?.say(event(1));
+  sockets[0]?.say(reconnect);
+  await clock.advance(10);
+  greet(sockets[1]);
+  sockets[0]?.say(event(2));
+  sockets[1]?.say(event(2), event(3));
+  expect(seqs()).toEqual([1, 2, 3]);
+});
+
 test("after 4409 a next session that never comes is waited for no longer than any", async () => {
   const { link, clock, sockets, greet } = await scripted();
   sockets[0]?.say(reconnect);
