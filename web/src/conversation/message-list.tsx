@@ -185,12 +185,16 @@ function usePlace(placing: Placing) {
     if (lowest !== undefined) room.read(lowest);
   }, []);
 
-  const move = useCallback((index: number, align: "start" | "center" | "end", offset = 0) => {
+  const move = useCallback((index: number, align: "start" | "center" | "end", offset = 0, tries = 5) => {
     clearTimeout(moving.current);
+    leaving.current = false;
     list.current?.scrollToIndex(index, { align, offset });
     moving.current = setTimeout(() => {
       moving.current = undefined;
-      look();
+      // A busy browser may need longer, and the list forgets where it was going when it is measured meanwhile.
+      const lost = list.current && scroller.current && !inView(list.current, scroller.current, index);
+      if (lost && tries > 0 && !leaving.current) move(align === "end" ? now.current.rows.length - 1 : index, align, offset, tries - 1);
+      else look();
     }, settles);
   }, [look]);
   useEffect(() => () => clearTimeout(moving.current), []);
@@ -278,6 +282,12 @@ function usePlace(placing: Placing) {
   }, []);
 
   return { scroller, list, hands, scrolled: look, resized, jump, latest, away, flash };
+}
+
+/** Whether a row is in view. */
+function inView(list: VirtualizerHandle, scroller: HTMLElement, index: number): boolean {
+  const top = list.getItemOffset(index) - scroller.scrollTop;
+  return top < scroller.clientHeight && top + list.getItemSize(index) > 0;
 }
 
 /** The seq of the last message at or before a row. */
