@@ -13,7 +13,7 @@ export function SignIn({ dev, problem, onSignedIn }: { dev: boolean; problem: st
   return (
     <main className="signin">
       <div className="signin-card">
-        <div className="signin-brand"><Mark /><h1>Parley</h1></div>
+        <div className="signin-brand"><Mark /><div><h1>Parley</h1><p>Talk, and know it arrived.</p></div></div>
         {byName
           ? <ByName problem={problem} onSignedIn={onSignedIn} onNone={() => setByName(false)} />
           : <ByToken problem={problem} onSignedIn={onSignedIn} />}
