@@ -85,12 +85,12 @@ func faults() []fault {
 			wait(s.steady)
 			f.Nodes[0].Start()
 		}},
-		{"the broker away", true, false, func(f *Fleet, s scale) {
+		{"the broker away", false, false, func(f *Fleet, s scale) {
 			f.Broker.Kill()
 			wait(s.away)
 			f.Broker.Start()
 		}},
-		{"the broker emptied", false, false, func(f *Fleet, _ scale) {
+		{"the broker emptied", true, false, func(f *Fleet, _ scale) {
 			f.Broker.Kill()
 			f.Broker.Start()
 		}},
@@ -128,7 +128,7 @@ func faults() []fault {
 }
 
 // silence is the end of everything that is said, while there is no broker: nothing that follows tells a node what it has missed.
-var silence = fault{"the broker away when all fall silent", true, false, func(f *Fleet, s scale) {
+var silence = fault{"the broker away when all fall silent", false, false, func(f *Fleet, s scale) {
 	f.Broker.Kill()
 	wait(s.steady)
 	f.Hush()
@@ -200,7 +200,7 @@ func TestFaultsFindsBugs(t *testing.T) {
 				wait(scaled().steady)
 				f.Suffer(c.fault.name, func() { c.fault.inflict(f, scaled()) })
 			}
-			v := f.Finish()
+			v := f.finish(CatchUp)
 			if v.Violated[c.invariant] == 0 {
 				t.Errorf("it was not found out: %v", v.Report)
 			}

@@ -56,8 +56,14 @@ type Verdict struct {
 // Finish ends the load, waits until all is quiet, reads the logs from every node, and judges.
 func (f *Fleet) Finish() Verdict {
 	f.T.Helper()
+	return f.finish(60 * time.Second)
+}
+
+// finish is Finish with a bound for how long it waits. All that is sent must be answered by then, or the logs are read too early.
+func (f *Fleet) finish(patience time.Duration) Verdict {
+	f.T.Helper()
 	f.Hush()
-	quiet := within(60*time.Second, func() bool {
+	quiet := within(patience, func() bool {
 		if f.unanswered.Load() > 0 {
 			return false
 		}
