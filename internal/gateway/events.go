@@ -177,6 +177,9 @@ func (h *HTTPSide) Stream(w http.ResponseWriter) {
 			h.send(wire)
 		}
 	}
+	if h.out.waiting() <= h.g.opts.QueueBytes/2 {
+		h.makeRoom() // what the socket takes at once, nobody drains
+	}
 	if h.state.closing { // while it was opened
 		h.finish()
 	}

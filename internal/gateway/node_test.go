@@ -41,6 +41,7 @@ type node struct {
 	hold    chan struct{} // not nil: Drained returns when it is closed
 
 	stream http.HandlerFunc // serves /events, if it is not nil
+	begin  func(*peer)      // is called when an event stream is open and has no connection yet, if it is not nil
 }
 
 // peer records what a gateway tells about a session.

@@ -33,8 +33,10 @@ func (g *Gateway) Polled(id string) (h *HTTPSide, p Peer, ok bool) {
 		return nil, nil, false
 	}
 	h.turn.Lock() // it may be being opened
-	defer h.turn.Unlock()
-	return h, h.peer, true
+	p = h.peer
+	h.turn.Unlock()
+	h.tellDrained()
+	return h, p, true
 }
 
 // Poll is one poll (§2.6). ack is the cursor of an answer whose frames have arrived, with all before; any other text acknowledges nothing. Poll returns the

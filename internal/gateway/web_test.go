@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +54,9 @@ func (n *node) listen() (*client, *peer) {
 		if err != nil {
 			n.t.Error(err)
 			return
+		}
+		if n.begin != nil {
+			n.begin(p)
 		}
 		h.Stream(w)
 		opened <- p
@@ -146,6 +151,25 @@ func TestEventStreamLags(t *testing.T) {
 			}
 			wait(t, "Drained", p.drained)
 			if !p.s.Offer([]byte(frame)) {
+				t.Error("refused, and there is room")
+			}
+		})
+	}
+}
+
+// What is refused before there is a connection is asked for again, also where the socket then takes all that waits at once.
+func TestEventStreamIsFullBeforeItBegins(t *testing.T) {
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) {
+			n := start(t, gateway.Options{QueueBytes: 4 << 10})
+			frame := []byte(`{"event":"` + strings.Repeat("x", 1000) + `"}`)
+			n.begin = func(p *peer) {
+				for p.s.Offer(frame) {
+				}
+			}
+			_, p := n.listen()
+			wait(t, "Drained", p.drained)
+			if !p.s.Offer(frame) {
 				t.Error("refused, and there is room")
 			}
 		})
@@ -296,6 +320,27 @@ func TestPollLags(t *testing.T) {
 		t.Errorf("%d frames came of %d, and %d more", came, sent, len(frames))
 	}
 	wait(t, "Drained", p.drained)
+}
+
+// A session that is looked up just when there is room is told all the same.
+func TestPolledLosesNoDrained(t *testing.T) {
+	n := start(t, gateway.Options{})
+	h, p := n.mailbox()
+	var told atomic.Bool
+	var lookups sync.WaitGroup
+	for range 2 {
+		lookups.Go(func() {
+			for !told.Load() {
+				n.Polled(h.ID())
+			}
+		})
+	}
+	defer lookups.Wait()
+	defer told.Store(true)
+	for range 1000 {
+		p.s.Nudge()
+		wait(t, "Drained", p.drained)
+	}
 }
 
 // A drain lets polls and streams go like all sessions, whether anybody polls or not.
