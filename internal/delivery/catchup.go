@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
@@ -36,6 +37,12 @@ func catchUpAll(h *Hub) {
 	}
 }
 
+// stragglers are the sessions that wait to be caught up.
+type stragglers struct {
+	queue[Follower]
+	warned atomic.Int64 // when it was last told that one could not be, in milliseconds
+}
+
 // begin lets Close end the catch-up; false when the session is closed already.
 func (f *Follower) begin(cancel context.CancelFunc) bool {
 	f.mu.Lock()
@@ -44,21 +51,33 @@ func (f *Follower) begin(cancel context.CancelFunc) bool {
 	return !f.closed
 }
 
-// run catches up until there is nothing more to do.
+// run catches up until there is nothing more to do, or something could not be read: then the session gives its place to others, who may miss what can be read,
+// and comes again after a pause.
 func (c catchUp) run() {
-	retry := retryFirst
 	for {
 		err := c.once()
 		if err != nil && c.ctx.Err() == nil {
-			c.hub.log.Warn("catching up", "session", c.f.sink.ID(), "err", err)
-			pause(c.ctx, retry)
-			retry = min(2*retry, retryLast)
-			continue
+			c.later(err)
+			return
 		}
 		if c.f.caughtUp() {
 			return
 		}
 	}
+}
+
+// later has the session caught up again after a pause. Meanwhile the catch-up counts as due, so that nothing else begins one.
+func (c catchUp) later(err error) {
+	h, f, now := c.hub, c.f, c.hub.now()
+	if last := h.behind.warned.Load(); now.UnixMilli()-last >= retryLast.Milliseconds() && h.behind.warned.CompareAndSwap(last, now.UnixMilli()) {
+		h.log.Warn("catching up", "session", f.sink.ID(), "err", err) // of all who miss the same, one each second
+	}
+	f.mu.Lock()
+	f.cancel = nil
+	f.retry = min(max(2*f.retry, retryFirst), retryLast)
+	retry := f.retry
+	f.mu.Unlock()
+	h.agenda.at(now.Add(retry), func() { h.behind.push(f) })
 }
 
 // pause is false when the context ended before.
@@ -81,7 +100,7 @@ func (f *Follower) caughtUp() bool {
 		f.again = false
 		return false
 	}
-	f.catching = false
+	f.catching, f.retry = false, 0
 	f.cancel = nil
 	return true
 }

@@ -358,6 +358,37 @@ func TestJoiningWhileTheStoreIsAway(t *testing.T) {
 	})
 }
 
+// However many sessions wait for a room that cannot be read, the others are caught up at once.
+func TestWhoCannotBeCaughtUpHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStore()
+		n := newNode(t, st, delivery.Options{RingBytes: 1}).start()
+		lost, well := n.create(protocol.Group, "alice"), n.create(protocol.Group, "alice", "bob")
+		st.lose(lost)
+		var waiting []*sink
+		for i := range 2 * n.hub.Stats().ReadsMost {
+			s, _ := n.enterWith(newSink(fmt.Sprint("a", i), "alice"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{lost: 0, well: 1}})
+			waiting = append(waiting, s)
+		}
+		for range 3 { // when they have all just come, and when they have come again
+			s, f := n.enterWith(newSink("b", "bob"), delivery.Entry{All: true, Resume: map[string]protocol.Seq{well: 0}})
+			settle()
+			want(t, "bob", s.story(well), []any{1})
+			f.Close()
+			time.Sleep(time.Second)
+		}
+		before := st.read("Events")
+		time.Sleep(10 * time.Second)
+		want(t, "reads in ten seconds", st.read("Events")-before, 10*len(waiting))
+		st.lose("")
+		time.Sleep(time.Second)
+		for _, s := range waiting {
+			want(t, "alice", s.story(lost), []any{1})
+		}
+		want(t, "sessions that wait", n.hub.Stats().Lagging, 0)
+	})
+}
+
 func TestNothingBeforeStartOrAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, newStore(), delivery.Options{})

@@ -34,8 +34,9 @@ type Follower struct {
 	cancel   context.CancelFunc      // ends the catch-up
 	ready    bool                    // Ready was called
 	closed   bool
-	catching bool // a catch-up is under way, or due
-	again    bool // and shall look again before it ends
+	catching bool          // a catch-up is under way, or due
+	again    bool          // and shall look again before it ends
+	retry    time.Duration // how long it waited since something could not be read; 0: everything could
 }
 
 // lag is where a session stands in a room in which it is not live. A room has at most one of a session, from when the session is let in or an Offer is

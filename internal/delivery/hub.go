@@ -69,8 +69,8 @@ type Hub struct {
 	followers slab[Follower]
 	users     users
 	recent    recent
-	queue     queue[room]     // rooms with something to fan out
-	behind    queue[Follower] // sessions with something to catch up with
+	queue     queue[room] // rooms with something to fan out
+	behind    stragglers  // sessions with something to catch up with
 	observer  observer
 	agenda    agenda
 	news      news

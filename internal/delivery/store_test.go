@@ -22,6 +22,7 @@ type store struct {
 	mu      sync.Mutex
 	pace    func()       // called by every read before and after its snapshot; may sleep
 	fail    func() error // called by every read; an error is the read's
+	away    string       // a room whose events cannot be read
 	rooms   map[string]*logged
 	changes []storeChange
 	reads   map[string]int // calls by method
@@ -159,6 +160,9 @@ func (s *store) Events(_ context.Context, room string, after protocol.Seq, limit
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.rooms[room]
+	if room == s.away {
+		return nil, errAway
+	}
 	if l == nil {
 		return nil, nil
 	}
@@ -219,7 +223,17 @@ func (s *store) Changed(_ context.Context, since chat.Position) (*delivery.Chang
 	return c, nil
 }
 
-var errGone = errors.New("no such room")
+// lose has the events of a room not be read; "": they can be again.
+func (s *store) lose(room string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = room
+}
+
+var (
+	errGone = errors.New("no such room")
+	errAway = errors.New("away")
+)
 
 // append commits an event; change, when it is not nil, is asked under the lock whether it can be, and fills it in.
 func (s *store) append(room string, name protocol.Name, user string, change func(l *logged, e *chat.Event) bool) (*chat.Event, error) {
