@@ -107,7 +107,7 @@ func (f *fed) count() int {
 }
 
 // waitFor waits until something is so.
-func waitFor(t *testing.T, what string, isSo func() bool) {
+func waitFor(t testing.TB, what string, isSo func() bool) {
 	t.Helper()
 	deadline := time.After(3 * patience)
 	for !isSo() {
@@ -174,6 +174,9 @@ func feedLosesNothing(t *testing.T, engine feedEngine, two bool) {
 	engine.kill()
 	before := sent.Load()
 	waitFor(t, "the log goes on", func() bool { return sent.Load() > before+40 })
+	waitFor(t, "a feeder has met the engine away", func() bool {
+		return slices.ContainsFunc(nodes, func(n *server) bool { return n.metric("parley_feed_failures_total") > 0 })
+	})
 	nodes[0].kill()
 	nodes[0].restart()
 	engine.start()

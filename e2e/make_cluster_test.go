@@ -59,7 +59,7 @@ func makeCluster(t *testing.T, dir string) *madeCluster {
 			t.Fatalf("the cluster is not ready:\n%s", c.out)
 		}
 	}
-	c.until("the table is whole", func() bool { return bytes.Contains([]byte(c.out.String()), []byte("Ctrl-C")) })
+	waitFor(t, "the table is whole", func() bool { return bytes.Contains([]byte(c.out.String()), []byte("Ctrl-C")) })
 	for _, row := range regexp.MustCompile(`(?m)^  (\S+) +(\d+)   \S`).FindAllStringSubmatch(c.out.String(), -1) {
 		c.pids[row[1]], _ = strconv.Atoi(row[2]) // digits
 	}
@@ -84,7 +84,7 @@ func (c *madeCluster) processes() (pids []string) {
 func (c *madeCluster) on(user string, not ...any) *client {
 	c.t.Helper()
 	var s *client
-	c.until("a session of "+user+" is on another node", func() bool {
+	waitFor(c.t, "a session of "+user+" is on another node", func() bool {
 		s = c.connect(user, nil)
 		for _, node := range not {
 			if s.hello["node"] == node {
@@ -125,7 +125,7 @@ func TestMakeCluster(t *testing.T) {
 	}
 	again := c.on("alice", node)
 	again.expect("what Bob says", event(room, bob.send(room, "2", "still here")))
-	c.until("the node is started again", func() bool {
+	waitFor(c.t, "the node is started again", func() bool {
 		return bytes.Contains([]byte(c.out.String()), []byte("node-"+node+" is started again"))
 	})
 	c.end(syscall.SIGINT)
@@ -155,5 +155,5 @@ func (c *madeCluster) end(sig syscall.Signal) {
 			c.t.Errorf("it has left the processes %v", left)
 		}
 	}
-	c.until("nothing is left", func() bool { return len(c.processes()) == 0 })
+	waitFor(c.t, "nothing is left", func() bool { return len(c.processes()) == 0 })
 }

@@ -1,17 +1,14 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,39 +26,14 @@ func known(t *testing.T, flags ...string) (one, two *server) {
 	return nodes[0], nodes[1]
 }
 
-// metric is the value of a metric without labels.
+// metric is the value of a metric without labels, which there must be.
 func (s *server) metric(name string) float64 {
 	s.t.Helper()
-	response, err := http.Get("http://" + s.admin + "/metrics")
-	if err != nil {
-		s.t.Fatal(err)
+	value, ok := s.metrics()[name]
+	if !ok {
+		s.t.Fatalf("there is no metric %s", name)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte(name+" ")); ok {
-			value, err := strconv.ParseFloat(string(bytes.TrimSpace(rest)), 64)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return value
-		}
-	}
-	s.t.Fatalf("there is no metric %s", name)
-	return 0
-}
-
-// until waits until something is so.
-func (s *server) until(what string, is func() bool) {
-	s.t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("not so: %s", what)
-		}
-	}
+	return value
 }
 
 // at is the session with its calls, or its polls, coming to another node.
@@ -167,10 +139,10 @@ func TestPollsThroughANodeThatGoesAway(t *testing.T) {
 		}
 	})
 	polls := func(n float64) func() bool { return func() bool { return two.metric("parley_cluster_polls") == n } }
-	two.until("a poll is passed on", polls(1))
+	waitFor(t, "a poll is passed on", polls(1))
 	leave()
 	waiting.Wait()
-	two.until("the poll is given up", polls(0))
+	waitFor(t, "the poll is given up", polls(0))
 
 	answers := make(chan polled, 1)
 	waiting.Go(func() {
@@ -180,7 +152,7 @@ func TestPollsThroughANodeThatGoesAway(t *testing.T) {
 		}
 		answers <- p
 	})
-	two.until("a poll is passed on again", polls(1))
+	waitFor(t, "a poll is passed on again", polls(1))
 	has := stream.lastID()
 	two.stop()
 	waiting.Wait()
@@ -224,7 +196,7 @@ func TestANodeThatIsGone(t *testing.T) {
 		t.Errorf("what is about a session of a node that hangs is answered %s", code)
 	}
 	one.signalOnly(syscall.SIGCONT)
-	one.until("it goes on", func() bool { code, _ := try(); return code == "<nil>" })
+	waitFor(t, "it goes on", func() bool { code, _ := try(); return code == "<nil>" })
 	one.kill()
 	code, took = try()
 	t.Logf("a node that is gone: %s after %v", code, took)
@@ -331,7 +303,7 @@ func TestDoctorOfACluster(t *testing.T) {
 	one := start(t, "--store", testkit.StartPostgres(t).Database(t), "--broker", broker.URL, "--state", redis.URL, "--cluster-listen=127.0.0.1:0", "--node=one")
 	two := startIn(t, "parley", one.dir, append(slices.Clone(one.flags), "--node=two")...)
 	var findings []doctor.Finding
-	one.until("the cluster is whole", func() bool {
+	waitFor(t, "the cluster is whole", func() bool {
 		var well bool
 		findings, well = one.examined()
 		return well && !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Verdict == doctor.Warn && f.What != "store" })
@@ -355,7 +327,7 @@ func TestDoctorOfACluster(t *testing.T) {
 	two.flags = append(two.flags, "--cluster-differences=warn", "--limits-burst=7", "--broker="+testkit.StartNATS(t).URL)
 	two.restart()
 	redis.Kill()
-	one.until("what is wrong is found", func() bool {
+	waitFor(t, "what is wrong is found", func() bool {
 		findings, _ = one.examined()
 		return slices.ContainsFunc(findings, func(f doctor.Finding) bool {
 			return strings.Contains(f.Found, "node two has heard nothing of node one")
@@ -364,7 +336,7 @@ func TestDoctorOfACluster(t *testing.T) {
 	has(t, findings, "settings", doctor.Fail, "limits.burst is 50 on node one and 7 on node two")
 	has(t, findings, "state", doctor.Fail, "does not answer node one")
 	broker.Kill()
-	one.until("the broker is missed", func() bool {
+	waitFor(t, "the broker is missed", func() bool {
 		findings, _ = one.examined()
 		return slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Found == "what node one sends does not come back to it" })
 	})

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Two packages at a time: each starts servers of its own, and a small machine has two cores.
-readonly parallel=2 timeout=20m
+readonly parallel=2 timeout=40m
 readonly concurrent=(internal/cluster internal/delivery internal/gateway internal/store internal/broker internal/feed internal/state internal/presence internal/rates client)
 
 scripts/deps.sh
