@@ -90,7 +90,7 @@ func (f *Fleet) finish(patience time.Duration) Verdict {
 	if err != nil {
 		f.T.Fatal(err)
 	}
-	return Verdict{history.Check(entries, history.Options{CatchUp: CatchUp}), entries}
+	return Verdict{history.Check(entries, history.Options{CatchUp: CatchUp, Rejoin: time.Second}), entries}
 }
 
 // readLogs reads the log of every room from a node, and what its members are told of cursors.

@@ -41,6 +41,9 @@ type Options struct {
 	// CatchUp is how long after a Heal everybody may take to get what was acknowledged before it, and what was sent before it may take to be answered.
 	// 0: it does not matter.
 	CatchUp time.Duration
+	// Rejoin is how much later than its effect a member's return may be seen for the first time. Who is back may be told what was said in between, in rooms
+	// with all of their history, which are the only ones that are judged.
+	Rejoin time.Duration
 }
 
 // Violation is one breach.
@@ -125,6 +128,11 @@ func Check(entries []Entry, o Options) *Report {
 		r.finishLog(c)
 	}
 	for i := range entries {
+		if e := &entries[i]; e.Op == Recv && e.Name == memberJoined {
+			c.room(e.Room).joinSeen(e)
+		}
+	}
+	for i := range entries {
 		c.take(&entries[i])
 	}
 	c.Rooms = len(c.rooms)
@@ -152,7 +160,7 @@ func (c *checker) room(id string) *room {
 	if r == nil {
 		r = &room{
 			id: id, nodes: map[string]uint64{}, seqOf: map[key]uint64{}, members: map[string][]span{}, sends: map[key]*send{},
-			cursors: map[string]*cursor{}, places: map[Conn]*place{},
+			cursors: map[string]*cursor{}, places: map[Conn]*place{}, joins: map[uint64]time.Duration{},
 		}
 		c.rooms[id] = r
 	}

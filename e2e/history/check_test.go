@@ -106,3 +106,41 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(entries)), "ns/entry")
 }
+
+// Who was removed and added again while away may be told what was said in between when they are back, and not before.
+func TestCheckReturningMember(t *testing.T) {
+	ann, bob := Conn{User: "ann", Session: 1}, Conn{User: "bob", Session: 1}
+	log := []Entry{
+		{Name: roomCreated, By: "ann", Users: []string{"ann", "bob"}},
+		{Name: memberLeft, By: "ann", Users: []string{"bob"}},
+		{Name: messageCreated, By: "ann", CID: "1", N: 1},
+		{Name: memberJoined, By: "ann", Users: []string{"bob"}},
+	}
+	for i := range log {
+		log[i].Op, log[i].Phase, log[i].Room, log[i].Seq, log[i].Node = Log, OK, "r", uint64(i+1), "one"
+	}
+	told := func(leak bool) []Entry {
+		entries := []Entry{{Op: Send, Phase: Invoke, Conn: ann, Room: "r", CID: "1"}, {Op: Send, Phase: OK, Conn: ann, Room: "r", CID: "1", Seq: 3}}
+		back := []Entry{received(Recv, bob, &log[1]), received(Recv, bob, &log[2])}
+		if leak {
+			entries = append(entries, back...)
+		}
+		for i := range log {
+			entries = append(entries, received(Recv, ann, &log[i]))
+		}
+		if !leak {
+			entries = append(entries, back...)
+		}
+		entries = append(append(entries, received(Recv, bob, &log[3])), log...)
+		for i := range entries {
+			entries[i].T = time.Duration(i) * time.Millisecond
+		}
+		return entries
+	}
+	if err := Check(told(false), Options{}).Err(); err != nil {
+		t.Errorf("a member who is back: %v", err)
+	}
+	if r := Check(told(true), Options{}); r.Violated[Private] != 1 {
+		t.Errorf("a member who is not back yet: %v", r.Err())
+	}
+}

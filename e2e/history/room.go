@@ -32,6 +32,7 @@ type room struct {
 	syncs   []read
 	cursors map[string]*cursor       // by whose they are
 	places  map[Conn]*place          // by device
+	joins   map[uint64]time.Duration // when an event that made members was first seen
 	acked   map[time.Duration]uint64 // see ackedBy
 }
 
@@ -216,11 +217,25 @@ func (r *room) seen(c *checker, e *Entry) {
 	}
 }
 
-// visible says whether a user is pushed the event at a seq.
-func (r *room) visible(user string, seq uint64) bool {
+// joinSeen notes when anybody first got an event that made members.
+func (r *room) joinSeen(e *Entry) {
+	if at, ok := r.joins[e.Seq]; !ok || e.T < at {
+		r.joins[e.Seq] = e.T
+	}
+}
+
+// visible says whether a user may be pushed the event at a seq at that time: a member when it was stored, or one who is back by now.
+func (r *room) visible(user string, seq uint64, at, slack time.Duration) bool {
 	spans := r.members[user]
-	i := sort.Search(len(spans), func(i int) bool { return spans[i].from > seq }) - 1
-	return i >= 0 && (spans[i].to == 0 || seq <= spans[i].to)
+	next := sort.Search(len(spans), func(i int) bool { return spans[i].from > seq })
+	if next > 0 && (spans[next-1].to == 0 || seq <= spans[next-1].to) {
+		return true
+	}
+	if next == 0 || next == len(spans) {
+		return false // not yet a member, or never again
+	}
+	seen, ok := r.joins[spans[next].from]
+	return ok && seen <= at+slack
 }
 
 // member says whether a user is one at the end, and since when.

@@ -52,7 +52,7 @@ func (c *checker) stream(e *Entry) {
 	case Recv:
 		c.Received++
 		r.seen(c, e)
-		if !r.visible(e.Conn.User, e.Seq) {
+		if !r.visible(e.Conn.User, e.Seq, e.T, c.o.Rejoin) {
 			c.broken(Private, r.id, "%v got %d, and was no member", e.Conn, e.Seq)
 		}
 		p.follow(c, e, e.Seq)
