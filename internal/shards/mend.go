@@ -91,8 +91,8 @@ func (m *Mover) Pick(ctx context.Context, rooms int, to string) ([]int, error) {
 	return list, nil
 }
 
-// Mend makes the map say what the shards say of themselves, for slots that no move has in hand, and reports how many it has mended. Slots that nobody serves, or
-// that several do, are an error: which one holds what is newest only people can tell.
+// Mend makes the map say what the shards say of themselves, for slots that no move has in hand, and reports how many it has mended. The shard that may be read
+// may be written, too, and no other. Slots that nobody serves, or that several do, are an error: which one holds what is newest only people can tell.
 func (m *Mover) Mend(ctx context.Context) (mended int, err error) {
 	if err := m.Ready(ctx); err != nil {
 		return 0, err
@@ -126,21 +126,48 @@ func (m *Mover) Mend(ctx context.Context) (mended int, err error) {
 			faults = append(faults, fmt.Errorf("slot %d is served by %d shards", n, len(serving)))
 			continue
 		}
-		e := serving[0]
-		s := &slotMove{Mover: m, n: n, to: e, from: m.shards[known.Slots[n].Shard]}
-		whole := owned[e.number].Writes.Has(n) && owned[e.number].Upkeep.Has(n)
-		if whole && s.from == e {
-			continue
-		}
-		if s.from != e {
-			err = s.name(ctx)
-		}
-		if err = errors.Join(err, s.own(ctx, e, "writes", true, false), s.own(ctx, e, "upkeep", true, false)); err != nil {
+		did, err := m.mendSlot(ctx, n, known.Slots[n].Shard, serving[0], owned)
+		if err != nil {
 			return mended, err
 		}
-		mended++
+		if did {
+			mended++
+		}
 	}
 	return mended, errors.Join(faults...)
+}
+
+// mendSlot has a slot be wholly the shard's that serves it, on the map too, which names one by its number; false when it was.
+func (m *Mover) mendSlot(ctx context.Context, n, named int, serving *end, owned map[int]*database.Ownership) (did bool, err error) {
+	s := &slotMove{Mover: m, n: n, to: serving, from: m.shards[named]}
+	if s.from == nil { // there is none of that number
+		s.from = serving
+	}
+	for _, e := range append(m.but(serving), serving) { // in this order: two never may write
+		for set, has := range map[string]bool{"writes": owned[e.number].Writes.Has(n), "upkeep": owned[e.number].Upkeep.Has(n)} {
+			if has == (e == serving) {
+				continue
+			}
+			did = true
+			if err := s.own(ctx, e, set, e == serving, e != serving); err != nil {
+				return did, err
+			}
+		}
+	}
+	if named == serving.number {
+		return did, nil
+	}
+	return true, s.name(ctx)
+}
+
+// but are all shards other than one.
+func (m *Mover) but(one *end) (others []*end) {
+	for _, e := range m.shards {
+		if e != one {
+			others = append(others, e)
+		}
+	}
+	return others
 }
 
 // Rebuild empties the search index of every shard, to be made anew by the relays of running servers.

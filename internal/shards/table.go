@@ -52,7 +52,7 @@ func (r *router) readTableSince(ctx context.Context, readings uint64) error {
 	for n, row := range m.Slots {
 		place, configured := t.place[row.Shard]
 		if !configured {
-			return fmt.Errorf("the shard %s holds rooms and users, and is not configured: give its URL (shards)", m.Shards[row.Shard].Name)
+			return unplaced(m, n)
 		}
 		t.places[n] = place
 	}
@@ -64,6 +64,16 @@ func (r *router) readTableSince(ctx context.Context, readings uint64) error {
 	r.table.Store(t)
 	r.readings.Add(1)
 	return nil
+}
+
+// unplaced is the error of a slot whose shard the node does not have.
+func unplaced(m *store.Map, n int) error {
+	for _, row := range m.Shards {
+		if row.Number == m.Slots[n].Shard {
+			return fmt.Errorf("the shard %s holds rooms and users, and is not configured: give its URL (shards)", row.Name)
+		}
+	}
+	return fmt.Errorf("the map has slot %d at shard number %d, and there is none: run parley shards rebuild", n, m.Slots[n].Shard)
 }
 
 // The epoch of several is the version of its map and a part for each shard, by its number: 7~0:k3q2d0aa9x~1:5mzw9c11p0.
