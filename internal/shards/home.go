@@ -142,7 +142,8 @@ func (h *home) LiveNodes(ctx context.Context) (nodes []cluster.Node, err error) 
 	return nodes, err
 }
 
-// WithdrawNode implements cluster.Registry.
+// WithdrawNode implements cluster.Registry. The node ends in every shard, since each tells of the sessions that it has whether their node lives; to one that does
+// not answer it lives until its last beat is too old.
 func (h *home) WithdrawNode(ctx context.Context, id string) error {
-	return h.ask(ctx, func(ctx context.Context, s *store.Store) error { return s.WithdrawNode(ctx, id) })
+	return h.tellAll(ctx, func(ctx context.Context, s *store.Store) error { return s.WithdrawNode(ctx, id) })
 }
