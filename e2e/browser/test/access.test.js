@@ -50,6 +50,7 @@ story('everything works from the keyboard', async (stage) => {
   };
   const focused = (role, name) => alice.page.getByRole(role, { name }).and(alice.page.locator(':focus')).waitFor();
 
+  await focused('textbox', 'Your name');
   await type('Alice', 'Enter');
   await alice.page.getByRole('button', { name: 'Start a conversation' }).press('Enter');
   await focused('combobox', 'With');

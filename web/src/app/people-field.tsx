@@ -49,7 +49,10 @@ function useFound(text: string): readonly { id: string; name: string }[] {
   return found;
 }
 
-/** The field. */
+/**
+ * The field. What is found stands in the flow below it, and stays there when the field loses the focus: if it went, the button below would move away from under the
+ * pointer that was just pressed on it.
+ */
 export function PeopleField({ label, several = false, value, onChange, autoFocus = false }: {
   label: string; several?: boolean; value: People; onChange(people: People): void; autoFocus?: boolean;
 }): ReactNode {
@@ -84,7 +87,7 @@ export function PeopleField({ label, several = false, value, onChange, autoFocus
         <input
           id={id} role="combobox" aria-expanded={open} aria-controls={`${id}-found`} aria-autocomplete="list" aria-activedescendant={open && current >= 0 ? `${id}-${current}` : undefined}
           autoComplete="off" autoCapitalize="off" spellCheck={false} autoFocus={autoFocus} placeholder={several ? "Names, one after the other" : "Name"}
-          value={value.text} onKeyDown={key} onBlur={() => setClosed(true)}
+          value={value.text} onKeyDown={key}
           onChange={(event) => {
             setClosed(false);
             setChosen(-1);
