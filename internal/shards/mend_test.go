@@ -45,10 +45,10 @@ func (n *node) say(t *testing.T, user, room, id, text string) {
 	must[protocol.MessageSendResult](t, n, user, protocol.MessageSend, &protocol.MessageSendParams{Room: room, ClientID: id, Text: text})
 }
 
-// mover runs something by a mover.
-func (d *deployment) mover(t *testing.T, do func(*shards.Mover) error) error {
+// mover runs something by a mover, which calls at at each point on its way.
+func (d *deployment) mover(t *testing.T, at func(slot int, point string) error, do func(*shards.Mover) error) error {
 	t.Helper()
-	m, err := shards.OpenMover(t.Context(), shards.MoverOptions{Home: d.home, Others: d.others, Log: silent(), Settle: time.Millisecond})
+	m, err := shards.OpenMover(t.Context(), shards.MoverOptions{Home: d.home, Others: d.others, Log: silent(), Settle: time.Millisecond, At: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestMending(t *testing.T) {
 			t.Fatalf("%s: damaged: %v", tt.name, got)
 		}
 		mended := 0
-		if err := d.mover(t, func(m *shards.Mover) (err error) {
+		if err := d.mover(t, nil, func(m *shards.Mover) (err error) {
 			mended, err = m.Mend(t.Context())
 			return err
 		}); err != nil || mended != tt.want {
@@ -201,7 +201,7 @@ func TestWhatIsNotMended(t *testing.T) {
 	exec(t, dbs[0], fmt.Sprintf(setBit, "upkeep"), 9, 0) // and one that can be mended
 	before := holdings(t, dbs)
 	mended := 0
-	err := d.mover(t, func(m *shards.Mover) (err error) {
+	err := d.mover(t, nil, func(m *shards.Mover) (err error) {
 		mended, err = m.Mend(t.Context())
 		return err
 	})
@@ -263,7 +263,7 @@ func TestRebuildingSearch(t *testing.T) {
 	if got := n.finds(t, "ann", "word"); !slices.Equal(got, all[:1]) {
 		t.Fatalf("found %q of an index that was lost", got)
 	}
-	if err := d.mover(t, func(m *shards.Mover) error { return m.Rebuild(t.Context()) }); err != nil {
+	if err := d.mover(t, nil, func(m *shards.Mover) error { return m.Rebuild(t.Context()) }); err != nil {
 		t.Fatal(err)
 	}
 	for i, db := range dbs {

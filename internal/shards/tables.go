@@ -16,7 +16,7 @@ import (
 // moved is a table of which a slot has rows, and the column by which they are found.
 type moved struct{ name, column string }
 
-// Tables by whose rows they hold. What is in none of these lists stays where it is: see stays.
+// Tables by whose rows they hold. What is in none of them stays where it is; the tests have those, with the reasons.
 var (
 	roomTables = []moved{
 		{"rooms", "id"},
