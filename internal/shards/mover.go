@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,12 +188,14 @@ func (m *Mover) Ready(ctx context.Context) error {
 func ParseSlots(text string) ([]int, error) {
 	var list []int
 	for part := range strings.SplitSeq(text, ",") {
-		var from, to int
-		if n, err := fmt.Sscanf(part, "%d-%d", &from, &to); n != 2 || err != nil {
-			if n, err := fmt.Sscanf(part, "%d", &from); n != 1 || err != nil {
-				return nil, fmt.Errorf("%q are no slots: give them as 0-511, or 7, or several of these with commas", part)
-			}
-			to = from
+		first, last, several := strings.Cut(part, "-")
+		if !several {
+			last = first
+		}
+		from, err := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err != nil || err2 != nil {
+			return nil, fmt.Errorf("%q are no slots: give them as 0-511, or 7, or several of these with commas", part)
 		}
 		if from < 0 || to < from || to >= slots.Count {
 			return nil, fmt.Errorf("%q are no slots: they go from 0 to %d", part, slots.Count-1)
