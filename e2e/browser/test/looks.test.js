@@ -158,17 +158,17 @@ story('a phone shows one thing at a time, and everything can be reached', async 
 
 story('live comments, and the widget in a page', async (stage) => {
   const { server } = stage;
-  const people = { mara: 'Mara', jonas: 'Jonas', priya: 'Priya', tom: 'Tom', lena: 'Lena' };
+  const people = { bob: 'Bob', carol: 'Carol', dave: 'Dave', erin: 'Erin', frank: 'Frank' };
   for (const [user, name] of Object.entries(people)) await server.call(user, 'user.update', { name });
-  const { room } = await server.call('mara', 'room.create', { kind: 'live', name: 'Harbour run', topic: 'Ten kilometres along the water' });
+  const { room } = await server.call('bob', 'room.create', { kind: 'live', name: 'Harbour run', topic: 'Ten kilometres along the water' });
   const say = (user, text) => server.call(user, 'message.send', { room: room.id, client_id: encodeURIComponent(text).slice(0, 64), text });
   const alice = await stage.person('Alice', { viewport: DESK, deviceScaleFactor: 1.5, locale: 'en-GB', timezoneId: zoneInTheMorning() });
   await alice.page.evaluate((hash) => void (location.hash = hash), `#/live/${room.id}`);
   await alice.page.getByRole('log', { name: 'Comments' }).waitFor();
   for (const [user, text] of [
-    ['mara', 'They are off!'], ['jonas', 'That is a fast first kilometre'], ['priya', 'Number 12 looks relaxed'], ['tom', '👏👏'],
-    ['lena', 'Is the wind against them after the bridge?'], ['mara', 'Yes, all the way to the turn'], ['jonas', 'Then this is where it is decided'],
-    ['priya', 'Go on, 12!'], ['tom', 'What a finish that will be'],
+    ['bob', 'They are off!'], ['carol', 'That is a fast first kilometre'], ['dave', 'Number 12 looks relaxed'], ['erin', '👏👏'],
+    ['frank', 'Is the wind against them after the bridge?'], ['bob', 'Yes, all the way to the turn'], ['carol', 'Then this is where it is decided'],
+    ['dave', 'Go on, 12!'], ['erin', 'What a finish that will be'],
   ]) await say(user, text);
   await alice.page.getByText('What a finish that will be').waitFor();
   await picture(alice, 'live');

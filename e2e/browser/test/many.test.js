@@ -69,8 +69,8 @@ story('50,000 messages: scrolling keeps what is in the document small, and the o
   await alice.log.hover();
   // Upwards, past what a timeline holds at a time.
   for (let top = 50_000; top > 48_000; ) {
+    await alice.page.mouse.wheel(0, -4_000);
     await eventually(async () => {
-      await alice.page.mouse.wheel(0, -4_000);
       const [next] = await numbers(alice);
       assert.ok(next < top, `${next} is further up than ${top}`);
       top = next;
@@ -78,8 +78,8 @@ story('50,000 messages: scrolling keeps what is in the document small, and the o
   }
   // Down again, as far.
   for (let bottom = 0; bottom < 49_500; ) {
+    await alice.page.mouse.wheel(0, 4_000);
     await eventually(async () => {
-      await alice.page.mouse.wheel(0, 4_000);
       const next = (await numbers(alice)).at(-1);
       assert.ok(next > bottom, `${next} is further down than ${bottom}`);
       bottom = next;

@@ -1,12 +1,13 @@
 // The messages of a room or a thread as a virtual list: only what is in view, and a little more, is in the document. It keeps its place while messages
 // come and go at both ends, stays at the end where it is there, and marks as read what is seen.
 
-import type { Message as MessageObject, Room, Timeline, TimelineState } from "@parley-im/client";
+import type { Room, Timeline, TimelineState } from "@parley-im/client";
 import { useParley, useRoom } from "@parley-im/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type FocusEvent, type KeyboardEvent, type MouseEvent, type PointerEvent, type ReactNode } from "react";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 
 import { IconButton } from "../design/button.js";
+import { anchorAt, offsetFor, type Anchor } from "./anchor.js";
 import { Announcer } from "./announcer.js";
 import { Message, type MessageActs } from "./message.js";
 import { moderates } from "./names.js";
@@ -18,8 +19,8 @@ import { dayTitle } from "./times.js";
 const near = 48;
 /** So close to an end the next page is loaded. */
 const ahead = 1200;
-/** The virtual list is at a row so long after it was sent there: it measures what is around that first. */
-const settles = 200;
+/** So far below the upper edge is the line of what is new. */
+const below = 12;
 
 /** Where a list is asked to go: a new object with every wish. */
 export interface Target {
@@ -37,12 +38,10 @@ export interface MessageListProps {
   readonly acts: Omit<MessageActs, "jump">;
   /** what stands above the first message of all */
   readonly beginning: ReactNode;
-  /** what stands below the last one */
-  readonly end?: ReactNode;
 }
 
 /** The messages of a room or a thread. */
-export function MessageList({ room, timeline, state, thread, target, acts, beginning, end }: MessageListProps): ReactNode {
+export function MessageList({ room, timeline, state, thread, target, acts, beginning }: MessageListProps): ReactNode {
   const parley = useParley();
   const entry = useRoom(room.id);
   const threaded = thread !== undefined;
@@ -86,13 +85,12 @@ export function MessageList({ room, timeline, state, thread, target, acts, begin
     <div className="log-area">
       <div
         ref={place.scroller} className="log" role="log" aria-label="Messages" aria-live="off" aria-busy={state.loading !== undefined} tabIndex={0}
-        onScroll={place.scrolled} {...place.hands} {...active.handlers}
+        onScroll={place.scrolled} {...active.handlers}
       >
         <div className="log-fill" />
         <Virtualizer key={generation} ref={place.list} scrollRef={place.scroller} as="ol" item="li" data={shown} shift={shift} bufferSize={400} onResize={place.resized}>
           {(data) => <div key={data.key} className="row">{row(data)}</div>}
         </Virtualizer>
-        {end}
       </div>
       {place.away && (
         <div className="to-end">
@@ -156,59 +154,65 @@ function usePlace(placing: Placing) {
   const list = useRef<VirtualizerHandle>(null);
   const now = useRef(placing);
   now.current = placing;
-  const atEnd = useRef(true);
-  const leaving = useRef(false); // somebody scrolls: what else moves the end away, such as a page that comes in above, is no leaving
+  const anchor = useRef<Anchor>("end");
+  const put = useRef(0); // where the list was last put: it is elsewhere only when somebody has scrolled
   const placed = useRef(-1);
   const wish = useRef<number | undefined>(target?.seq);
   const asked = useRef(false);
-  const moving = useRef<ReturnType<typeof setTimeout>>(undefined); // on the way to a row: pages that come in meanwhile would lead elsewhere
   const newest = useRef(false); // the newest messages were asked for, and are not here yet
   const [away, setAway] = useState(false);
   const [flash, setFlash] = useState<number>();
 
   const look = useCallback(() => {
-    const handle = list.current;
     const { room, timeline, state, rows, threaded } = now.current;
     const element = scroller.current;
-    if (!handle || !element || placed.current < 0 || moving.current !== undefined) return;
+    if (!element || placed.current < 0) return;
     const left = element.scrollHeight - element.scrollTop - element.clientHeight;
-    if (left < near) {
-      atEnd.current = true;
-      leaving.current = false;
-    } else if (leaving.current) atEnd.current = false;
+    const seen = lastSeen(element);
+    if (seen !== undefined && left < near && !state.newer) anchor.current = "end";
     setAway(state.ready && (state.newer || left > element.clientHeight / 2));
     if (state.older && element.scrollTop < ahead && !state.loading) void timeline.older();
     if (state.newer && left < ahead && !state.loading) void timeline.newer();
     if (threaded || document.hidden || !state.ready) return;
-    if (atEnd.current && !state.newer) return room.read();
-    const lowest = lastSeen(rows, handle.findItemIndex(handle.scrollOffset + handle.viewportSize - near));
-    if (lowest !== undefined) room.read(lowest);
+    if (anchor.current === "end" && !state.newer) return room.read();
+    const row = rows.find(({ key }) => key === seen);
+    if (row?.type === "message" && row.item.type === "message") room.read(row.item.message.seq);
   }, []);
 
-  const move = useCallback((index: number, align: "start" | "center" | "end", offset = 0, tries = 5) => {
-    clearTimeout(moving.current);
-    leaving.current = false;
-    list.current?.scrollToIndex(index, { align, offset });
-    moving.current = setTimeout(() => {
-      moving.current = undefined;
-      // A busy browser may need longer, and the list forgets where it was going when it is measured meanwhile.
-      const lost = list.current && scroller.current && !inView(list.current, scroller.current, index);
-      if (lost && tries > 0 && !leaving.current) move(align === "end" ? now.current.rows.length - 1 : index, align, offset, tries - 1);
-      else look();
-    }, settles);
-  }, [look]);
-  useEffect(() => () => clearTimeout(moving.current), []);
+  /** Puts what is held back in its place, which is what the virtual list does only for what it takes to be in view. */
+  const hold = useCallback(() => {
+    const { state, rows } = now.current;
+    const element = scroller.current;
+    if (!element || !list.current) return;
+    const held = anchor.current;
+    const to = held !== "end" ? offsetFor(held, rows, list.current, element.clientHeight) : state.newer ? undefined : element.scrollHeight - element.clientHeight;
+    if (to === undefined && held !== "end") anchor.current = anchorAt(element.scrollTop, rows, list.current);
+    const off = to === undefined ? 0 : to - element.scrollTop;
+    if (Math.abs(off) >= 1) element.scrollBy({ top: off, behavior: "instant" });
+    put.current = element.scrollTop;
+  }, []);
 
-  const toEnd = useCallback(() => move(now.current.rows.length - 1, "end"), [move]);
+  const go = useCallback((to: Anchor) => {
+    anchor.current = to;
+    hold();
+  }, [hold]);
+
+  const scrolled = useCallback(() => {
+    const element = scroller.current;
+    if (element && list.current && Math.abs(element.scrollTop - put.current) >= 1) {
+      put.current = element.scrollTop;
+      anchor.current = anchorAt(element.scrollTop, now.current.rows, list.current);
+    }
+    look();
+  }, [look]);
 
   const show = useCallback((seq: number): boolean => {
-    const at = now.current.rows.findIndex((row) => row.type === "message" && row.item.type === "message" && row.item.message.seq === seq);
-    if (at < 0) return false;
-    move(at, "center");
-    atEnd.current = false;
+    const row = now.current.rows.find((row) => row.type === "message" && row.item.type === "message" && row.item.message.seq === seq);
+    if (!row) return false;
+    go({ key: row.key, top: "middle" });
     setFlash(seq);
     return true;
-  }, [move]);
+  }, [go]);
 
   const jump = useCallback((seq: number) => {
     setFlash(undefined);
@@ -218,17 +222,16 @@ function usePlace(placing: Placing) {
   }, [show]);
 
   const latest = useCallback(() => {
-    atEnd.current = true;
     newest.current = now.current.state.newer;
+    go("end"); // at once, or with the newest messages
     if (newest.current) void now.current.timeline.latest();
-    else toEnd();
-  }, [toEnd]);
+  }, [go]);
 
   useEffect(() => {
     if (target) jump(target.seq);
   }, [target]);
 
-  // After every change of rows: the first place, a wish, or the end again.
+  // After every change of rows: the first place, a wish, or what is held.
   useLayoutEffect(() => {
     if (!state.ready || rows.length < 2) {
       if (state.ready) placed.current = generation;
@@ -247,12 +250,10 @@ function usePlace(placing: Placing) {
         return; // nothing of what is here until then counts as read
       }
       placed.current = generation;
-      const line = newest.current ? -1 : rows.findIndex((row) => row.type === "new");
+      const line = newest.current ? undefined : rows.find((row) => row.type === "new");
       newest.current = false;
-      if (line >= 0) move(line, "start", -12);
-      else toEnd();
-      atEnd.current = line < 0;
-    } else if (atEnd.current && !state.newer) toEnd();
+      go(line ? { key: line.key, top: below } : "end");
+    } else hold();
     const frame = requestAnimationFrame(look);
     return () => cancelAnimationFrame(frame);
   }, [rows, state.ready, state.loading, generation]);
@@ -270,33 +271,25 @@ function usePlace(placing: Placing) {
   }, [flash]);
 
   const resized = useCallback(() => {
-    if (atEnd.current && !now.current.state.newer) toEnd();
-  }, [toEnd]);
+    hold();
+    look();
+  }, [hold, look]);
 
-  const hands = useMemo(() => {
-    const leave = (): void => void (leaving.current = true);
-    return {
-      onWheel: leave, onTouchMove: leave, onKeyDownCapture: leave,
-      onPointerDown: (event: PointerEvent) => event.target === scroller.current && leave(), // the scroll bar
-    };
-  }, []);
-
-  return { scroller, list, hands, scrolled: look, resized, jump, latest, away, flash };
+  return { scroller, list, scrolled, resized, jump, latest, away, flash };
 }
 
-/** Whether a row is in view. */
-function inView(list: VirtualizerHandle, scroller: HTMLElement, index: number): boolean {
-  const top = list.getItemOffset(index) - scroller.scrollTop;
-  return top < scroller.clientHeight && top + list.getItemSize(index) > 0;
-}
-
-/** The seq of the last message at or before a row. */
-function lastSeen(rows: readonly Row[], index: number): number | undefined {
-  for (let i = Math.min(index, rows.length - 1); i >= 0; i--) {
-    const row = rows[i]!;
-    if (row.type === "message" && row.item.type === "message") return (row.item.message as MessageObject).seq;
-  }
-  return undefined;
+/** The key of the last message in view; undefined while anything there is still to be measured, or rendered at all. */
+function lastSeen(scroller: HTMLElement): string | undefined {
+  const rows = [...scroller.querySelectorAll<HTMLElement>(".row")];
+  const [view, all] = [scroller, rows[0]?.closest("ol")].map((element) => element?.getBoundingClientRect());
+  if (!view || !all) return undefined;
+  const [top, bottom] = [Math.max(view.top, all.top), Math.min(view.bottom, all.bottom)];
+  const inView = rows.filter((row) => row.getBoundingClientRect().bottom > top && row.getBoundingClientRect().top < bottom);
+  const [first, last] = [inView[0], inView.at(-1)];
+  if (!first || !last || first.getBoundingClientRect().top > top + 1 || last.getBoundingClientRect().bottom < bottom - 1) return undefined;
+  if (inView.some((row) => getComputedStyle(row).visibility === "hidden")) return undefined;
+  const begun = inView.findLast((row) => row.getBoundingClientRect().top < view.bottom - near && row.querySelector("[data-key]"));
+  return begun?.querySelector<HTMLElement>("[data-key]")!.dataset["key"];
 }
 
 /** Which message has its tools shown: the one under the pointer or the focus. */
