@@ -67,7 +67,7 @@ story('50,000 messages: scrolling keeps what is in the document small, and the o
   await alice.open('bob');
   await comesTo(alice, 50_000);
   await alice.log.hover();
-  // Upwards, past what a timeline holds at a time.
+  // Upwards, past what a timeline holds at a time. The wheel is turned once a step: it moves the list, and then what comes in above must not move it back.
   for (let top = 50_000; top > 48_000; ) {
     await alice.page.mouse.wheel(0, -4_000);
     await eventually(async () => {
