@@ -162,6 +162,19 @@ class Tab {
     return sent;
   }
 
+  /** Waits until so many messages that are not stored by the server are kept in the browser: what is written and shown is kept a moment later. */
+  async keeps(count) {
+    const kept = () => this.page.evaluate(async () => {
+      const done = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+      const [{ name }] = (await indexedDB.databases()).filter(({ name }) => name.startsWith('parley '));
+      const database = await done(indexedDB.open(name));
+      const keys = await done(database.transaction('entries').objectStore('entries').getAllKeys(IDBKeyRange.bound('outbox/', 'outbox/\uffff')));
+      database.close();
+      return keys.length;
+    });
+    await eventually(async () => assert.equal(await kept(), count));
+  }
+
   /** Ends the tab's process, with no word of farewell. */
   async crash() {
     const crashed = this.page.waitForEvent('crash');

@@ -45,6 +45,7 @@ sdkStory('the outbox survives a tab that is killed', async (bench) => {
   await alice.lost();
   await alice.say(...THREE);
   await alice.shows(...pending(THREE));
+  await alice.keeps(THREE.length);
   await alice.crash();
   const again = await bench.tab('alice', { browser });
   await again.shows(...pending(THREE));
@@ -61,6 +62,7 @@ sdkStory('what a killed tab leaves is sent by another that is open', async (benc
   for (const tab of [first, second]) await tab.lost();
   await first.say(...THREE);
   await first.shows(...pending(THREE));
+  await first.keeps(THREE.length);
   await first.crash();
   bench.proxy.mend();
   await second.shows(...THREE);

@@ -46,7 +46,7 @@ export function Comments({ about, onSparks }: CommentsProps): ReactNode {
   }, [hold.go]);
   return (
     <section className="comments" aria-label="Live comments">
-      <div className="log-area">
+      <div className="log-area" {...hold.under}>
         <div ref={scroller} className="comment-log" role="log" aria-label="Comments" aria-live="off" aria-busy={state.loading !== undefined} tabIndex={0} {...hold.handlers}>
           <List lines={lines} moderator={moderator} acts={acts} />
           {state.ready && lines.length === 0 && <p className="comments-empty">No comments yet. Be the first.</p>}

@@ -20,9 +20,13 @@ export interface Hold {
   readonly running: boolean;
   /** lets go of everything, and goes to the newest comment */
   go(): void;
-  readonly handlers: {
+  /** of the list with what lies over it: who moves to the button that goes on shall find it there */
+  readonly under: {
     onPointerEnter(event: PointerEvent): void;
     onPointerLeave(): void;
+  };
+  /** of the list itself */
+  readonly handlers: {
     onScroll(): void;
     onFocus(event: FocusEvent<HTMLElement>): void;
     onBlur(event: FocusEvent<HTMLElement>): void;
@@ -73,9 +77,11 @@ export function useHold(timeline: Timeline, state: TimelineState, lines: unknown
     setOver(false);
   }, []);
 
-  const handlers = useMemo(() => ({
+  const under = useMemo(() => ({
     onPointerEnter: (event: PointerEvent) => event.pointerType === "mouse" && setOver(true),
     onPointerLeave: () => setOver(false),
+  }), []);
+  const handlers = useMemo(() => ({
     onScroll: () => {
       const { scrollHeight, scrollTop, clientHeight } = scroller.current!;
       const left = scrollHeight - scrollTop - clientHeight;
@@ -93,7 +99,7 @@ export function useHold(timeline: Timeline, state: TimelineState, lines: unknown
     },
   }), [because, go, scroller]);
 
-  return { held: wanted, waiting: state.waiting ?? 0, running, go, handlers };
+  return { held: wanted, waiting: state.waiting ?? 0, running, go, under, handlers };
 }
 
 /** Arrow keys go from comment to comment; whether one did. */
