@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/parley-im/parley/internal/api"
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/delivery"
+	"github.com/parley-im/parley/internal/shards"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
@@ -76,8 +78,10 @@ func TestMetricsAreDocumented(t *testing.T) {
 
 // No page speaks of a metric that there is not.
 func TestPagesNameMetricsThatThereAre(t *testing.T) {
+	several := newMetrics("test")
+	(&keeper{store: new(shards.Store)}).registerShards(several) // which a server with one store does not have
 	known := map[string]bool{}
-	for _, m := range newApp(t).metrics.listed {
+	for _, m := range slices.Concat(newApp(t).metrics.listed, several.listed) {
 		known[m.name], known[m.name+"_bucket"] = true, true
 	}
 	pages, err := filepath.Glob("../../docs/*.md")

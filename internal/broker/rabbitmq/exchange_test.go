@@ -210,7 +210,12 @@ func (e *engine) openFeedBefore(t *testing.T) {
 	}
 	e.Start()
 	brokertest.NewRecorder().Await(t, "the feed is connected", func() bool { return x.Stats().Connected })
-	if err := x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry("r_before", 1)}}); err != nil {
-		t.Error(err)
+	brokertest.NewRecorder().Await(t, "the entry is taken", func() bool { // a quorum queue may refuse until its servers have agreed on a leader
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		return x.Put(ctx, broker.Batch{Entries: []broker.Entry{feedEntry("r_before", 1)}}) == nil
+	})
+	if got := takeFeed(t, x, "before", "r_before", 1); !slices.Contains(got, 1) {
+		t.Errorf("got %v", got)
 	}
 }
