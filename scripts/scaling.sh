@@ -40,6 +40,7 @@ trap 'exit 130' INT TERM
 start() {
   folder=$(mktemp -d)
   chmod 711 "$folder" # PostgreSQL's own user has to get through
+  : >"$folder/told"
   bin/parley-cluster -data "$folder/cluster" -listen 127.0.0.1:0 -broker "$1" >"$folder/told" 2>&1 &
   cluster=$!
   for ((tries = 0; tries < 1200; tries++)); do
