@@ -95,6 +95,48 @@ func TestPoll(t *testing.T) {
 	}
 }
 
+// TestPollRevoked revokes sessions while no poll waits: the next one brings `closing`, and nothing else that a token gets which was revoked.
+func TestPollRevoked(t *testing.T) {
+	t.Parallel()
+	s := start(t, unlimited...)
+	b := s.backend()
+	room := b.newRoom("group", "bob", "alice", "carol")
+	other := s.token("bob")
+	for user, revoke := range map[string]object{"alice": {"user": "alice", "device": "d"}, "carol": {"user": "carol", "all": true}} { // one device, and all
+		token := s.token(user)
+		first, err := s.poll(token, object{"device": "d"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.connect("bob", nil).send(room, user, "nobody reads it any more")
+		if p, err := s.poll(token, object{"session": first.Session, "ack": first.Cursor}); err != nil || len(p.Frames) == 0 {
+			t.Fatalf("came %s, %v", p.Frames, err)
+		}
+		b.call("session.revoke", revoke)
+
+		refused := func(what, token string, params object, code string) {
+			t.Helper()
+			if p, err := s.poll(token, params); err == nil || !strings.Contains(err.Error(), code) {
+				t.Errorf("%s %s: came %s, %v", user, what, p.Frames, err)
+			}
+		}
+		refused("opens another session", token, object{"device": "d"}, "unauthenticated")
+		refused("of another user", other, object{"session": first.Session}, "not_found")
+		if user == "carol" {
+			refused("asks for nonsense", token, object{"session": first.Session, "timeout_ms": -1}, "unauthenticated")
+			refused("guesses", token, object{"session": "another"}, "unauthenticated")
+		}
+		p, err := s.poll(token, object{"session": first.Session, "ack": first.Cursor})
+		if err != nil {
+			t.Fatalf("%s: %v", user, err)
+		}
+		if f := p.frames(t); len(f) != 1 || f[0].Event != "closing" || f[0].data()["code"] != 4403.0 {
+			t.Errorf("%s: came %v, not closing alone", user, f)
+		}
+		refused("goes on", token, object{"session": first.Session, "ack": p.Cursor}, "unauthenticated")
+	}
+}
+
 // TestPollTwice has a second poll end the first, which waits, at once.
 func TestPollTwice(t *testing.T) {
 	t.Parallel()

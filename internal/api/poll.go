@@ -39,32 +39,46 @@ func (s overHTTP) servePoll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// poll is one poll. Its result is nil when another node has answered it.
+// poll is one poll. Its result is nil when another node has answered it. A token that was revoked gets nothing but the `closing` of a session that was revoked
+// with it: without that a client would learn from the refusal alone that its session has ended, if it did not happen to wait in a poll just then.
 func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*protocol.PollResult, *protocol.Error) {
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
-	id, err := s.bearer(ctx, r, "")
+	id, err := bearer(r, func(token string) (*auth.Identity, error) { return s.Gate.Genuine(ctx, token) })
 	if err != nil {
-		if err.Code == protocol.Unauthenticated {
-			s.logRefused("poll", r.RemoteAddr, err)
-		}
-		return nil, err
+		return nil, s.refuse(r, err)
 	}
-	body, err := s.readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
-	params := &protocol.PollParams{}
-	if err := protocol.DecodeParams(body, params); err != nil {
-		return nil, err
-	}
-	if err := params.Check(); err != nil {
-		return nil, err
-	}
+	revoked := s.Gate.Revoked(id.User, "", id.IssuedAt)
+	params, body, err := s.pollParams(w, r)
 	switch {
+	case revoked && (err != nil || params.Session == ""):
+		return nil, s.refuse(r, unauthenticated(auth.ErrRevoked))
+	case err != nil:
+		return nil, err
 	case params.Session == "" && !s.inner:
 		return s.firstPoll(r, id, params)
-	case s.isElsewhere(params.Session):
+	}
+	result, err := s.nextPoll(w, r, id, params, body)
+	switch {
+	case err == nil:
+		return result, nil
+	case revoked && err.Code == protocol.NotFound:
+		err = unauthenticated(auth.ErrRevoked)
+	}
+	return nil, s.refuse(r, err)
+}
+
+// refuse returns the error of a poll, and tells of it when it is that the token was not accepted.
+func (s overHTTP) refuse(r *http.Request, err *protocol.Error) *protocol.Error {
+	if err.Code == protocol.Unauthenticated {
+		s.logRefused("poll", r.RemoteAddr, err)
+	}
+	return err
+}
+
+// nextPoll is a poll of a session that is open.
+func (s overHTTP) nextPoll(w http.ResponseWriter, r *http.Request, id *auth.Identity, params *protocol.PollParams, body []byte) (*protocol.PollResult, *protocol.Error) {
+	if s.isElsewhere(params.Session) {
 		allowWait(w, pollTime(params))
 		return s.pollElsewhere(w, r, params, body)
 	}
@@ -73,10 +87,33 @@ func (s overHTTP) poll(w http.ResponseWriter, r *http.Request) (*protocol.PollRe
 		return nil, notPolled()
 	}
 	if s.Gate.Revoked(id.User, p.device, id.IssuedAt) {
-		return nil, unauthenticated(auth.ErrRevoked)
+		return s.lastPoll(session, p, params.Ack)
 	}
 	allowWait(w, pollTime(params))
 	return answerPoll(r.Context(), session, params.Ack, pollTime(params))
+}
+
+func (s overHTTP) pollParams(w http.ResponseWriter, r *http.Request) (*protocol.PollParams, []byte, *protocol.Error) {
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	params := &protocol.PollParams{}
+	if err := protocol.DecodeParams(body, params); err != nil {
+		return nil, nil, err
+	}
+	return params, body, params.Check()
+}
+
+// lastPoll answers a poll whose token was revoked. A session that goes on with a newer token (§4.1) is none of its business.
+func (s overHTTP) lastPoll(session *gateway.HTTPSide, p *peer, ack string) (*protocol.PollResult, *protocol.Error) {
+	if now := p.identity.Load(); s.Gate.Revoked(now.User, p.device, now.IssuedAt) {
+		session.Close(protocol.CloseRevoked, 0) // the revocation is known a moment before everything that it closes is closed
+		if cursor, last, ok := session.Last(ack); ok {
+			return &protocol.PollResult{Session: session.ID(), Cursor: cursor, Frames: []protocol.Raw{last}}, nil
+		}
+	}
+	return nil, unauthenticated(auth.ErrRevoked)
 }
 
 // allowWait has the answer come late: the server's own times are for calls, which do not wait.

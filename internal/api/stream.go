@@ -91,7 +91,7 @@ func (s overHTTP) open(r *http.Request, o gateway.Opening, enter func(context.Co
 // streamCredential is whom an event stream is for: its ticket says so, or else its token.
 func (s overHTTP) streamCredential(ctx context.Context, r *http.Request, ticket, device string) (*auth.Identity, *protocol.Error) {
 	if ticket == "" {
-		return s.bearer(ctx, r, device)
+		return bearer(r, func(token string) (*auth.Identity, error) { return s.Gate.Token(ctx, token, device) })
 	}
 	id, err := s.Gate.Redeem(ctx, ticket, device)
 	if err != nil {
@@ -100,13 +100,13 @@ func (s overHTTP) streamCredential(ctx context.Context, r *http.Request, ticket,
 	return id, nil
 }
 
-// bearer is whom the token of a request is for, on a device. An API key opens no session, as in hello.
-func (s overHTTP) bearer(ctx context.Context, r *http.Request, device string) (*auth.Identity, *protocol.Error) {
+// bearer is whom the token of a request is for, as check says. An API key opens no session, as in hello.
+func bearer(r *http.Request, check func(token string) (*auth.Identity, error)) (*auth.Identity, *protocol.Error) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok || token == "" {
 		return nil, protocol.Errorf(protocol.Unauthenticated, "", "A token is needed: Authorization: Bearer …")
 	}
-	id, err := s.Gate.Token(ctx, token, device)
+	id, err := check(token)
 	if err != nil {
 		return nil, unauthenticated(err)
 	}

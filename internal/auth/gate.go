@@ -112,14 +112,25 @@ var (
 // Token checks a token, for a device or, with "", for a call that comes from none. An error is a *protocol.Error: unauthenticated, or unavailable before
 // the first Refresh and while an issuer's keys have never been read. It blocks as [Verifier.Verify] does.
 func (g *Gate) Token(ctx context.Context, token, device string) (*Identity, error) {
+	id, err := g.Genuine(ctx, token)
+	switch {
+	case err != nil:
+		return nil, err
+	case g.Revoked(id.User, device, id.IssuedAt):
+		return nil, errRevoked
+	}
+	return id, nil
+}
+
+// Genuine checks a token as Token does, but whether it was revoked: its caller must ask Revoked, which knows the answer from then on, before it does anything for
+// the user.
+func (g *Gate) Genuine(ctx context.Context, token string) (*Identity, error) {
 	id, err := g.tokens.Verify(ctx, token)
 	switch {
 	case err != nil:
 		return nil, err
 	case g.revoked.Load() == nil:
 		return nil, errUnavailable
-	case g.Revoked(id.User, device, id.IssuedAt):
-		return nil, errRevoked
 	}
 	return id, nil
 }

@@ -79,6 +79,23 @@ func (h *HTTPSide) Poll(ctx context.Context, ack string, wait time.Duration) (cu
 	return strconv.FormatUint(m.first+uint64(len(frames)), 10), frames, true
 }
 
+// Last is a Poll that does not wait and returns `closing` alone, whatever waits before it; its cursor is behind that. ok is false when the session has not
+// ended, has ended without `closing`, or everything was taken.
+func (h *HTTPSide) Last(ack string) (cursor string, closing protocol.Raw, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.acknowledge(ack)
+	if !h.state.closing || h.state.code == closeCutDown || h.out == nil {
+		return "", nil, false
+	}
+	m := &h.mailbox
+	m.given = m.first + uint64(len(h.out.wires))
+	closing = h.out.wires[len(h.out.wires)-1]
+	h.written += uint64(len(closing))
+	h.g.count.bytesOut.Add(uint64(len(closing)))
+	return strconv.FormatUint(m.given, 10), closing, true
+}
+
 // acknowledge takes what has arrived off the queue, with mu held.
 func (h *HTTPSide) acknowledge(ack string) {
 	m := &h.mailbox
