@@ -181,7 +181,7 @@ func (a *App) openDelivery(ctx context.Context, node string) error {
 		replay = math.MaxInt // no limit
 	}
 	a.hub = delivery.New(delivery.Options{
-		Source: a.store, Node: node, Epoch: a.store.Epoch, Stands: a.store.Stands, Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
+		Source: a.store, Node: node, Epoch: a.store.Epoch, Stands: a.store.Stands, Life: a.store.Life, Replay: replay, Wire: gateway.Wire, Now: time.Now, Log: a.log,
 		Sessions: a.checkSessions, Hidden: a.seen.Hidden, Observe: a.metrics.offered, Tracer: a.traces.tracer(),
 	})
 	var err error

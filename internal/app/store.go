@@ -23,6 +23,7 @@ type kept interface {
 	ofRooms
 	ofUsers
 	ofNodes
+	ofLives
 }
 
 type (
@@ -48,11 +49,14 @@ type (
 		api.Checkpoints
 		cluster.Registry
 		Key(purpose string) []byte
-		Epoch() string
-		Stands(epoch, room string) bool
 		Stats() store.Stats
 		Ping(ctx context.Context) error
 		Close() error
+	}
+	ofLives interface {
+		Epoch() string
+		Stands(epoch, room string) bool
+		Life(room string) (now, before string)
 	}
 )
 

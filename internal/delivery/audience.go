@@ -87,7 +87,7 @@ func (p *pass) lookAtAudience() {
 	}
 	if since := now.Sub(a.sentAt); h.live != nil && (here == 0 || here != a.sent && since >= audienceEvery || since >= audienceRepeat) {
 		a.sent, a.sentAt = here, now
-		p.hint = appendWatching(h.envelope(kindWatching, 10), here)
+		p.hint = appendWatching(h.envelope(kindWatching, r.id, 10), here)
 	}
 	switch {
 	case here == 0:

@@ -39,9 +39,11 @@ type Options struct {
 	Live   broker.Live   // nil: a node of its own; see also SetLive
 	Node   string        // this node's name, unique in the cluster
 	Epoch  func() string // the life of the logs, as it is now; nil: always ""
-	// Stands reports whether positions in a room that were told under an epoch, here or on another node, are good: otherwise they get `reset`, and what comes
-	// from other nodes is dropped. With room "" it is about all. nil: if the epoch is the present one.
-	Stands    func(epoch, room string) bool
+	// Stands reports whether positions in a room that were told under an epoch are good: otherwise they get `reset`. nil: if the epoch is the present one.
+	Stands func(epoch, room string) bool
+	// Life is the epoch of the one store that holds a room, with room "" of the one that all nodes share; and of the one that the room came from, "" for none,
+	// if what was told of the room there is good still. What other nodes say of another life is dropped. nil: there is one store, and its epoch is Epoch.
+	Life      func(room string) (now, before string)
 	Replay    int                    // limits.replay: events that a session may be behind before it gets `reset`; 0: protocol.MaxReplay
 	RingBytes int                    // the budget of recent frames of all rooms; 0: 64 MiB
 	Wire      func([]byte) []byte    // encodes joined frames for the transport that most sessions use; nil: Batch.Wire stays nil
@@ -87,7 +89,7 @@ type Hub struct {
 // New makes a Hub. Before Start nothing runs, and Enter waits.
 func New(o Options) *Hub {
 	h := &Hub{
-		source: o.Source, live: o.Live, node: o.Node, lives: lives{epoch: o.Epoch, stands: o.Stands}, wire: o.Wire, now: o.Now, log: o.Log,
+		source: o.Source, live: o.Live, node: o.Node, lives: lives{epoch: o.Epoch, stands: o.Stands, of: o.Life}, wire: o.Wire, now: o.Now, log: o.Log,
 		replay: protocol.Seq(o.Replay), reads: make(chan struct{}, maxReads),
 	}
 	if h.lives.epoch == nil {
@@ -95,6 +97,9 @@ func New(o Options) *Hub {
 	}
 	if h.lives.stands == nil {
 		h.lives.stands = func(epoch, _ string) bool { return epoch == h.lives.epoch() }
+	}
+	if h.lives.of == nil {
+		h.lives.of = func(string) (now, before string) { return h.lives.epoch(), "" }
 	}
 	if h.replay == 0 {
 		h.replay = protocol.MaxReplay
@@ -173,6 +178,19 @@ func (h *Hub) Stop() {
 type lives struct {
 	epoch  func() string
 	stands func(epoch, room string) bool
+	of     func(room string) (now, before string)
+}
+
+// mark is what a message says of the life of the log of a room.
+func (l *lives) mark(room string) uint64 {
+	now, _ := l.of(room)
+	return mark(now)
+}
+
+// good reports whether what was said under a mark of a room is of its log as it is.
+func (l *lives) good(said uint64, room string) bool {
+	now, before := l.of(room)
+	return said == mark(now) || before != "" && said == mark(before)
 }
 
 // life is the goroutines of a Hub.
@@ -217,9 +235,9 @@ func (h *Hub) committed(e *chat.Event, now time.Time) {
 	n.origin, n.since = OfCommit, now
 	if h.live != nil {
 		if n.span != nil {
-			h.live.Publish(e.Room, appendTrace(h.envelope(kindTrace, 80), n))
+			h.live.Publish(e.Room, appendTrace(h.envelope(kindTrace, e.Room, 80), n))
 		}
-		h.live.Publish(e.Room, h.eventMessage(n))
+		h.live.Publish(e.Room, h.eventMessage(e.Room, n))
 		if n.change != nil && !n.change.deleted {
 			h.news.tell(e.Room, n.seq, n.change)
 		}
@@ -233,8 +251,8 @@ func (h *Hub) committed(e *chat.Event, now time.Time) {
 }
 
 // eventMessage is an event for the other nodes; without its frame where the broker would drop it: they read it, then.
-func (h *Hub) eventMessage(e *entry) []byte {
-	b := appendEvent(h.envelope(kindEvent, len(e.frame)+64), e)
+func (h *Hub) eventMessage(room string, e *entry) []byte {
+	b := appendEvent(h.envelope(kindEvent, room, len(e.frame)+64), e)
 	if most := h.live.Features().MaxMessage; most > 0 && len(b) > most {
 		b = b[:len(b)-len(e.frame)]
 	}

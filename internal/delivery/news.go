@@ -42,7 +42,7 @@ func (n *news) tell(room string, seq protocol.Seq, c *change) {
 	n.sent++
 	number := n.sent
 	n.mu.Unlock()
-	n.hub.live.Broadcast(appendNews(n.hub.envelope(kindNews, 256), number, room, seq, c))
+	n.hub.live.Broadcast(appendNews(n.hub.envelope(kindNews, room, 256), number, room, seq, c))
 }
 
 // count is how much news this node has sent.
@@ -97,6 +97,14 @@ func (n *news) probes() map[string]time.Time {
 		}
 	}
 	return heard
+}
+
+// knows reports whether a node was heard of, in the life that the logs have here: a stranger may be of another deployment.
+func (n *news) knows(node string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[node]
+	return p != nil && !p.heard.IsZero()
 }
 
 // silent reports whether a node is heard of no more, once.

@@ -91,7 +91,7 @@ func (p *position) round(ctx context.Context, n int) {
 	h.recent.expire(h.now())
 	if h.live != nil {
 		back := p.answered.Load() == p.sent.Load()
-		h.live.Broadcast(appendProbe(h.envelope(kindProbe, 20), p.sent.Add(1), h.news.count()))
+		h.live.Broadcast(appendProbe(h.envelope(kindProbe, "", 20), p.sent.Add(1), h.news.count()))
 		if silent := h.news.silent(h.now()); (p.suspected.Swap(false) || !back || silent) && !seededTrust {
 			p.trouble = 2
 		}
@@ -269,6 +269,6 @@ func (p *position) tellSessions(ctx context.Context) {
 // Announce tells the other nodes that sessions, revocations or keys have changed here, so that they call their Options.Sessions.
 func (h *Hub) Announce() {
 	if h.live != nil {
-		h.live.Broadcast(h.envelope(kindSessions, 0))
+		h.live.Broadcast(h.envelope(kindSessions, "", 0))
 	}
 }

@@ -244,6 +244,29 @@ func TestAnotherEpochIsNotHeard(t *testing.T) {
 	})
 }
 
+func TestANodeThatIsInAnotherEpochNowIsBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var changed atomic.Bool
+		is := func() string { return map[bool]string{false: "1", true: "2"}[changed.Load()] }
+		nodes, _ := newCluster(t, newStore(), delivery.Options{Epoch: is}, delivery.Options{Epoch: epoch("1")})
+		a, b := nodes[0], nodes[1]
+		room := a.create(protocol.Group, "bob")
+		settle()
+		bob, _ := b.enter("b", "bob")
+		time.Sleep(20*time.Second + 900*time.Millisecond)
+		changed.Store(true)
+		a.send(room, 1)
+		settle()
+		want(t, "at once", bob.story(room), []any(nil))
+		time.Sleep(time.Second)
+		want(t, "within a second, before anybody is missed", bob.story(room), []any{2})
+		time.Sleep(5*time.Second + 200*time.Millisecond)
+		a.send(room, 1)
+		time.Sleep(2 * time.Second)
+		want(t, "and later on", bob.story(room), []any{2, 3})
+	})
+}
+
 func TestRoomsAreUnboundAfterAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := newPair(t)

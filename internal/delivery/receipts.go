@@ -113,7 +113,7 @@ func (c *receipts) tell(to circle) {
 	c.mu.Unlock()
 
 	if len(local) > 0 && h.live != nil {
-		h.live.Publish(to.room, appendReceipts(h.envelope(kindReceipts, 64*len(local)), to.user != "", local))
+		h.live.Publish(to.room, appendReceipts(h.envelope(kindReceipts, to.room, 64*len(local)), to.user != "", local))
 	}
 	h.signalIn(to.room, &signal{batch: h.receiptsWithout(to.room, all, ""), only: to.user, rows: all})
 }

@@ -115,7 +115,7 @@ func (t *typing) ended(session string) {
 // tell sends the signal here and to the other nodes.
 func (t *typing) tell(who typist, active bool) {
 	if t.hub.live != nil {
-		t.hub.live.Publish(who.room, appendTyping(t.hub.envelope(kindTyping, 128), who.user, active))
+		t.hub.live.Publish(who.room, appendTyping(t.hub.envelope(kindTyping, who.room, 128), who.user, active))
 	}
 	t.here(who, active)
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/fnv"
 	"unicode/utf8"
 
 	"github.com/parley-im/parley/internal/broker"
@@ -10,8 +11,9 @@ import (
 	"github.com/parley-im/parley/protocol"
 )
 
-// What nodes tell each other, in a form of their own: a byte for the kind, the sender's name, the epoch of its logs, and a body. A string
-// is its length and its bytes, a list is its length and its strings, a number is a uvarint. What does not read is dropped: it was a hint.
+// What nodes tell each other, in a form of their own: a byte for the kind, the sender's name, eight bytes for the life of the log, and a body. A
+// string is its length and its bytes, a list is its length and its strings, a number is a uvarint. What does not read is dropped: it was a hint. Nodes of two
+// versions run together while a cluster is upgraded: what is here may be added to, and not changed.
 
 // kind is the first byte of a message.
 type kind byte
@@ -34,11 +36,18 @@ const (
 	bitSample // a number follows the bits: settings.sample_per_s
 )
 
-// envelope begins a message, with room for a body of about size bytes.
-func (h *Hub) envelope(k kind, size int) []byte {
-	epoch := h.lives.epoch()
-	b := make([]byte, 0, 1+2+len(h.node)+2+len(epoch)+size)
-	return appendString(appendString(append(b, byte(k)), h.node), epoch)
+// envelope begins a message about a room, or with room "" about none, with place for a body of about size bytes.
+func (h *Hub) envelope(k kind, room string, size int) []byte {
+	b := make([]byte, 0, 1+2+len(h.node)+8+size)
+	b = appendString(append(b, byte(k)), h.node)
+	return binary.BigEndian.AppendUint64(b, h.lives.mark(room))
+}
+
+// mark is the 64-bit FNV-1a hash of an epoch.
+func mark(epoch string) uint64 {
+	sum := fnv.New64a()
+	sum.Write([]byte(epoch))
+	return sum.Sum64()
 }
 
 func appendString(b []byte, s string) []byte {
@@ -163,6 +172,23 @@ func (r *reader) string() string {
 	return string(b)
 }
 
+// life reads the mark of an envelope.
+func (r *reader) life() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// newsRoom is the room of the news that is to be read.
+func (r *reader) newsRoom() string {
+	ahead := *r
+	ahead.number()
+	room := ahead.string()
+	r.bad = ahead.bad
+	return room
+}
+
 func (r *reader) list() []string {
 	n := r.number()
 	if n > uint64(len(r.rest)) { // each has a byte at least
@@ -217,12 +243,18 @@ func (h *Hub) Receive(m broker.Message) {
 	r := reader{rest: m.Data}
 	k := kind(r.byte())
 	node := r.string()
-	epoch := r.string()
-	to := h.rooms.get(m.Room) // before the epoch is looked at: a room that was there before it changed is dead by then
-	if r.bad || !h.lives.stands(epoch, m.Room) {
-		return
+	life := r.life()
+	about := m.Room
+	if k == kindNews && about == "" {
+		about = r.newsRoom()
 	}
+	to := h.rooms.get(about) // before the life is looked at: a room that was there before it changed is dead by then
 	switch {
+	case r.bad:
+	case !h.lives.good(life, about):
+		if node != h.node && h.news.knows(node) {
+			h.position.suspect() // one of the two does not know yet what has become of the log
+		}
 	case k == kindProbe:
 		h.receiveProbe(node, &r)
 	case node == h.node: // this node has applied what it sent
@@ -231,7 +263,7 @@ func (h *Hub) Receive(m broker.Message) {
 			h.receiveInRoom(to, node, k, &r)
 		}
 	case k == kindNews:
-		h.receiveNews(node, &r)
+		h.receiveNews(to, node, &r)
 	case k == kindSessions:
 		poke(h.position.sessionsChanged)
 	}
@@ -276,14 +308,14 @@ func (h *Hub) receiveInRoom(to *room, node string, k kind, r *reader) {
 	}
 }
 
-func (h *Hub) receiveNews(node string, r *reader) {
+func (h *Hub) receiveNews(to *room, node string, r *reader) {
 	number, room, seq := r.number(), r.string(), r.number()
 	c := &change{reason: protocol.LeaveReason(r.string()), joined: r.list(), left: r.list()}
 	if r.bad || seq == 0 {
 		return
 	}
 	h.news.received(node, number)
-	if to := h.rooms.get(room); to != nil {
+	if to != nil {
 		h.arrive(to, &arrival{kind: arrivedNews, seq: seq, change: c})
 	} else {
 		h.news.apply(room, seq, c, nil)

@@ -34,6 +34,37 @@ func TestEventsSurviveTheWire(t *testing.T) {
 	}
 }
 
+// The version before this one sends and hears just this.
+func TestTheEnvelopeIsWhatItWas(t *testing.T) {
+	h := New(Options{Node: "a", Epoch: func() string { return "e1f0.42" }})
+	if got, want := string(h.envelope(kindSessions, "", 0)), "\x05\x01a\x19\x0c\xfe\x34\xaa\xb5\xa6\x8f"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestWhatIsSaidOfAnotherLifeIsDropped(t *testing.T) {
+	said := func(epoch string) []byte {
+		sender := New(Options{Node: "a", Epoch: func() string { return epoch }})
+		return appendEvent(sender.envelope(kindEvent, "r", 0), &entry{seq: 3})
+	}
+	for _, c := range []struct {
+		epoch, room string
+		want        bool
+	}{{"now", "r", true}, {"before", "r", true}, {"another", "r", false}, {"", "r", false}, {"before", "s", false}, {"", "s", false}} {
+		h := New(Options{Node: "b", Life: func(room string) (now, before string) {
+			if room == "r" {
+				return "now", "before"
+			}
+			return "now", ""
+		}})
+		r := h.rooms.open(c.room)
+		h.Receive(broker.Message{Room: c.room, Data: said(c.epoch)})
+		if got := r.take() != nil; got != c.want {
+			t.Errorf("said of %s in %q: heard is %v", c.room, c.epoch, got)
+		}
+	}
+}
+
 func TestReceiptsSurviveTheWire(t *testing.T) {
 	want := []chat.CursorRow{
 		{Room: "r", User: "alice", Session: "s1", Delivered: 5, Read: 3, Moved: true, Private: true},
@@ -74,12 +105,12 @@ func TestWhatIsTooLargeForTheBrokerIsOnlyAnnounced(t *testing.T) {
 func FuzzReceive(f *testing.F) {
 	sender := New(Options{Node: "a"})
 	e := &entry{seq: 3, frame: []byte(`{"event":"member.left"}`), change: &change{left: []string{"alice"}, joined: []string{"bob"}, reason: protocol.ReasonLeft}}
-	f.Add("r", appendEvent(sender.envelope(kindEvent, 0), e))
-	f.Add("", appendNews(sender.envelope(kindNews, 0), 1, "r", 3, e.change))
-	f.Add("r", appendReceipts(sender.envelope(kindReceipts, 0), false, []chat.CursorRow{{User: "alice", Session: "s", Delivered: 1}}))
-	f.Add("r", appendTyping(sender.envelope(kindTyping, 0), "alice", true))
-	f.Add("", sender.envelope(kindSessions, 0))
-	f.Add("", appendProbe(sender.envelope(kindProbe, 0), 1, 2))
+	f.Add("r", appendEvent(sender.envelope(kindEvent, "r", 0), e))
+	f.Add("", appendNews(sender.envelope(kindNews, "r", 0), 1, "r", 3, e.change))
+	f.Add("r", appendReceipts(sender.envelope(kindReceipts, "r", 0), false, []chat.CursorRow{{User: "alice", Session: "s", Delivered: 1}}))
+	f.Add("r", appendTyping(sender.envelope(kindTyping, "r", 0), "alice", true))
+	f.Add("", sender.envelope(kindSessions, "", 0))
+	f.Add("", appendProbe(sender.envelope(kindProbe, "", 0), 1, 2))
 	f.Fuzz(func(t *testing.T, room string, message []byte) {
 		h := New(Options{Node: "b"})
 		r := h.rooms.open("r")

@@ -327,6 +327,15 @@ func TestEpochOfMovedRooms(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
+	for _, tt := range []struct {
+		room        string
+		now, before string
+	}{{room, parts[2][2:], parts[1][2:]}, {stays, parts[2][2:], ""}, {"", parts[1][2:], ""}} {
+		now, left := n.store.Life(tt.room)
+		if shards.Part(now) != tt.now || left != "" && shards.Part(left) != tt.before || (left == "") != (tt.before == "") {
+			t.Errorf("the life of %q is %s, and was %s", tt.room, now, left)
+		}
+	}
 	move(store.Home)
 	if n.store.Stands(before, room) || !n.store.Stands(once, room) {
 		t.Errorf("after two moves: the epoch before both stands: %v; between them: %v", n.store.Stands(before, room), n.store.Stands(once, room))

@@ -151,3 +151,23 @@ func (r *router) Stands(epoch, room string) bool {
 	}
 	return false // it has moved twice since: nobody remembers what the first one left
 }
+
+// Life is the own epoch of the store of the shard that holds a room, with room "" of the home; and that of the shard that the room came from, "" for none, while
+// both are what they were when it moved.
+func (r *router) Life(room string) (now, before string) {
+	if room == "" {
+		return r.shards[0].store.Epoch(), ""
+	}
+	t := r.table.Load()
+	n := roomSlot(room)
+	row := &t.Slots[n]
+	now = r.shards[t.places[n]].store.Epoch()
+	place, known := t.place[row.Origin]
+	if !known || row.LeftAs == "" || row.CameAs != Part(now) {
+		return now, ""
+	}
+	if before = r.shards[place].store.Epoch(); row.LeftAs != Part(before) {
+		return now, ""
+	}
+	return now, before
+}
