@@ -274,8 +274,9 @@ func TestFeedCommands(t *testing.T) {
 		t.Errorf("dead: %s", got)
 	}
 	s.feed("dead", "--drop")
-	if m := s.metrics(); m["parley_feed_connected"] != 1 || m["parley_feed_events_total"] < 6 || m["parley_feed_buried_total"] != 3 {
-		t.Errorf("metrics: %v %v %v", m["parley_feed_connected"], m["parley_feed_events_total"], m["parley_feed_buried_total"])
+	waitFor(t, "the metrics tell that the engine is back", func() bool { return s.metric("parley_feed_connected") == 1 })
+	if m := s.metrics(); m["parley_feed_events_total"] < 6 || m["parley_feed_buried_total"] != 3 {
+		t.Errorf("metrics: %v %v", m["parley_feed_events_total"], m["parley_feed_buried_total"])
 	}
 	s.feed("end")
 	if got := s.feed("status"); !strings.Contains(got, "There is no feed") {
