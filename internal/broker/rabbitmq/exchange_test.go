@@ -203,6 +203,7 @@ func (e *engine) feedExpires(t *testing.T) {
 }
 
 func (e *engine) openFeedBefore(t *testing.T) {
+	e.WriteDown(t) // the queues of the tests before: the entry below belongs into some of them
 	e.Kill()
 	x := e.openFeed(t, time.Hour, fanout("before"))
 	if err := x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry("r_before", 1)}}); err == nil || x.Stats().Connected {
