@@ -89,9 +89,9 @@ func (e *Entry) Header(name string) (value string, ok bool) {
 	return "", false
 }
 
-// ReadEntry makes an entry of its data and of what header says under the names of [HeaderNames]. The entry keeps the data. An error means that this was never
+// readEntry makes an entry of its data and of what header says under the names of [HeaderNames]. The entry keeps the data. An error means that this was never
 // put by Parley.
-func ReadEntry(header func(name string) string, data []byte) (Entry, error) {
+func readEntry(header func(name string) string, data []byte) (Entry, error) {
 	seq, err := strconv.ParseUint(header(HeaderSeq), 10, 64)
 	e := Entry{
 		Room: header(HeaderRoom), Seq: seq, Kind: header(HeaderKind), Event: header(HeaderEvent), User: header(HeaderUser), Epoch: header(HeaderEpoch), Data: data,
@@ -125,19 +125,10 @@ func Refuse(e *Entry, format string, args ...any) error {
 	return &RefusedError{Room: e.Room, Seq: e.Seq, Reason: fmt.Sprintf(format, args...)}
 }
 
-// RefuseLarge is the error for the first entry whose data has more bytes than the engine takes, nil without one: adapters ask before they put anything.
-func RefuseLarge(entries []Entry, most int) error {
-	for i := range entries {
-		if n := len(entries[i].Data); n > most {
-			return Refuse(&entries[i], "its frame has %d bytes, and the engine takes %d", n, most)
-		}
-	}
-	return nil
-}
-
 // The errors of all adapters.
 var (
 	ErrExchangeClosed = errors.New("the feed is closed")
+	ErrExchangeAway   = errors.New("the feed's engine is away")
 	ErrNoQueue        = errors.New("the configuration declares no queue of this name")
 )
 

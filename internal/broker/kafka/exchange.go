@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +21,6 @@ const (
 	// mostEntry leaves room for a key, headers and Kafka's own framing in the largest batch that a broker takes by default.
 	mostEntry = 960 << 10
 
-	watchEvery   = time.Second // between looks whether Kafka is there
 	setupTimeout = 20 * time.Second
 	feedLinger   = time.Millisecond
 	pollAtOnce   = 256 // records of one poll of a consumer
@@ -33,16 +31,10 @@ const (
 // record is its room, so that a room's entries are in one partition; a queue's consumers are a group of the topic's name, and share its partitions.
 type exchange struct {
 	broker.ExchangeOptions
-	target    target
-	client    *kgo.Client
-	admin     *kadm.Client
-	ready     atomic.Bool // all topics are there, and Kafka has answered a short while ago
-	closed    atomic.Bool
-	consumers broker.Consumers
-	stop      context.CancelFunc
-	loop      sync.WaitGroup // watch
-
-	put, failed, consumed atomic.Uint64
+	target target
+	client *kgo.Client
+	admin  *kadm.Client
+	ready  atomic.Bool // all topics are there, and Kafka has answered a short while ago
 }
 
 // OpenExchange opens a feed. The URL is as Options has it; partitions counts for each queue's topic when it is made. It returns when the first try to connect has
@@ -68,16 +60,7 @@ func OpenExchange(ctx context.Context, o broker.ExchangeOptions) (broker.Exchang
 		return nil, fmt.Errorf("set up Kafka: %w", err)
 	}
 	x.admin = kadm.NewClient(x.client)
-	running, stop := context.WithCancel(context.Background())
-	x.stop = stop
-	tried := make(chan struct{})
-	x.loop.Go(func() { x.watch(running, tried) })
-	select {
-	case <-tried:
-		return x, nil
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), x.Close())
-	}
+	return broker.OpenExchange(ctx, o, x)
 }
 
 // putLimit is how long the library tries to have a record acknowledged. Then it fails all that it has for the partition, and the order is kept by putting it again.
@@ -103,31 +86,12 @@ func (x *exchange) settings() []kgo.Opt {
 	return settings
 }
 
-// watch looks from time to time whether Kafka is there, and makes the topics when it has come.
-func (x *exchange) watch(ctx context.Context, tried chan<- struct{}) {
-	failing := false
-	for first := true; ctx.Err() == nil; first = false {
-		was := x.ready.Load()
-		err := x.look(ctx)
-		x.ready.Store(err == nil)
-		switch {
-		case ctx.Err() != nil:
-		case err == nil && !was:
-			x.Log.Info("the feed is connected to Kafka", "topics", x.topic("*"))
-			failing = false
-		case err != nil && !failing:
-			x.Log.Warn("the feed cannot use Kafka; trying again until it can", "error", err)
-			failing = true
-		}
-		if first {
-			close(tried)
-		}
-		broker.Pause(ctx, watchEvery)
-	}
+func (x *exchange) Run(ctx context.Context, tried func()) {
+	broker.Watch(ctx, x.Log, "Kafka", tried, &x.ready, x.look)
 }
 
 // look asks for the topics, and makes those that are not there.
-func (x *exchange) look(ctx context.Context) error {
+func (x *exchange) look(ctx context.Context, _ bool) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	for {
@@ -182,31 +146,9 @@ func (x *exchange) create(ctx context.Context, topic string) error {
 
 func (x *exchange) topic(queue string) string { return x.target.topic + ".feed." + queue }
 
-var errFeedAway = errors.New("the feed cannot reach Kafka")
+func (x *exchange) Connected() bool { return x.ready.Load() }
 
 func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
-	err := x.tryPut(ctx, b)
-	if err != nil {
-		x.failed.Add(1)
-		return err
-	}
-	x.put.Add(uint64(len(b.Entries)))
-	return nil
-}
-
-func (x *exchange) tryPut(ctx context.Context, b broker.Batch) error {
-	if b.Queue != "" && broker.FindQueue(x.Queues, b.Queue) == nil {
-		return broker.ErrNoQueue
-	}
-	switch {
-	case x.closed.Load():
-		return broker.ErrExchangeClosed
-	case !x.ready.Load():
-		return errFeedAway
-	}
-	if err := broker.RefuseLarge(b.Entries, mostEntry); err != nil {
-		return err
-	}
 	var records []*kgo.Record
 	for i := range b.Entries {
 		for j := range x.Queues {
@@ -249,29 +191,8 @@ func (x *exchange) produce(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-func (x *exchange) Consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
-	if broker.FindQueue(x.Queues, queue) == nil {
-		return broker.ErrNoQueue
-	}
-	ctx, done, err := x.consumers.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	failing := false
-	for ctx.Err() == nil {
-		err := x.consume(ctx, queue, handle)
-		if ctx.Err() == nil && !failing {
-			x.Log.Warn("a queue cannot be consumed; trying again until it can", "queue", queue, "error", err)
-		}
-		failing = err != nil
-		broker.Pause(ctx, minRetry)
-	}
-	return context.Cause(ctx)
-}
-
-// consume is a member of the queue's group until ctx ends or something fails. Partitions are not taken away from it while it has records of them in hand.
-func (x *exchange) consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
+// Consume is a member of the queue's group until ctx ends or something fails. Partitions are not taken away from it while it has records of them in hand.
+func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) error {
 	topic := x.topic(queue)
 	client, err := kgo.NewClient(append(x.settings(),
 		kgo.ConsumeTopics(topic), kgo.ConsumerGroup(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -293,7 +214,7 @@ func (x *exchange) consume(ctx context.Context, queue string, handle func(contex
 				return fault.Err
 			}
 		}
-		taken, err := x.deliver(ctx, queue, fetches.Records(), handle)
+		taken, err := deliver(ctx, fetches.Records(), take)
 		if len(taken) > 0 {
 			committing, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 			err = errors.Join(err, client.CommitRecords(committing, taken...))
@@ -307,22 +228,18 @@ func (x *exchange) consume(ctx context.Context, queue string, handle func(contex
 }
 
 // deliver hands records over until ctx ends, at most for a while: a member that does not poll is taken for dead. It returns what is to be committed.
-func (x *exchange) deliver(ctx context.Context, queue string, records []*kgo.Record, handle func(context.Context, broker.Entry) error) (taken []*kgo.Record, err error) {
+func deliver(ctx context.Context, records []*kgo.Record, take broker.Take) (taken []*kgo.Record, err error) {
 	for _, r := range records {
-		e, err := broker.ReadEntry(func(name string) string {
+		header := func(name string) string {
 			for _, h := range r.Headers {
 				if h.Key == name {
 					return string(h.Value)
 				}
 			}
 			return ""
-		}, r.Value)
-		if err != nil {
-			x.Log.Warn("a record of a queue is left out", "queue", queue, "partition", r.Partition, "offset", r.Offset, "error", err)
-		} else if !broker.Deliver(ctx, e, handle) {
+		}
+		if !take(ctx, header, r.Value) {
 			return taken, ctx.Err()
-		} else {
-			x.consumed.Add(1)
 		}
 		taken = append(taken, r)
 	}
@@ -333,15 +250,4 @@ func (x *exchange) Features() broker.ExchangeFeatures {
 	return broker.ExchangeFeatures{Engine: "kafka", Replay: true, Order: broker.OrderPerRoom, MaxEntry: mostEntry}
 }
 
-func (x *exchange) Stats() broker.ExchangeStats {
-	return broker.ExchangeStats{Put: x.put.Load(), Failed: x.failed.Load(), Consumed: x.consumed.Load(), Connected: x.ready.Load() && !x.closed.Load()}
-}
-
-func (x *exchange) Close() error {
-	x.closed.Store(true)
-	x.consumers.Close()
-	x.stop()
-	x.loop.Wait()
-	x.client.Close()
-	return nil
-}
+func (x *exchange) Close() { x.client.Close() }

@@ -28,7 +28,6 @@ const (
 	repeats      = 2 * time.Minute  // for which the stream leaves out an entry that it has
 	ackWait      = 10 * time.Second // without a sign of life of the consumer: then another gets the entry. Nothing else of the queue is under way meanwhile
 	setupTimeout = 5 * time.Second
-	watchEvery   = time.Second
 	headroom     = 8 << 10 // of the largest message, for the headers
 	mostReplicas = 5
 )
@@ -37,16 +36,10 @@ const (
 // had to another only after a while, and what follows would overtake it.
 type exchange struct {
 	broker.ExchangeOptions
-	replicas  int
-	conn      *nats.Conn
-	js        jetstream.JetStream
-	ready     atomic.Bool // the stream and its consumers are there
-	closed    atomic.Bool
-	consumers broker.Consumers
-	stop      context.CancelFunc
-	loop      sync.WaitGroup // watch
-
-	put, failed, consumed atomic.Uint64
+	replicas int
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	ready    atomic.Bool // the stream and its consumers are there
 }
 
 // OpenExchange opens a feed. The URL is as Options has it; behind ?replicas=3 the first may say on how many servers of a cluster the stream is kept, 1 when not
@@ -75,16 +68,7 @@ func OpenExchange(ctx context.Context, o broker.ExchangeOptions) (broker.Exchang
 		x.conn.Close()
 		return nil, fmt.Errorf("set up JetStream: %w", err)
 	}
-	running, stop := context.WithCancel(context.Background())
-	x.stop = stop
-	tried := make(chan struct{})
-	x.loop.Go(func() { x.watch(running, tried) })
-	select {
-	case <-tried:
-		return x, nil
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), x.Close())
-	}
+	return broker.OpenExchange(ctx, o, x)
 }
 
 // feedServers takes replicas=N out of a URL. The URL is in no error: it may hold a password.
@@ -111,32 +95,17 @@ func feedServers(text string) (servers string, replicas int, err error) {
 	return strings.Join(list, ","), replicas, nil
 }
 
-// watch makes the stream and its consumers whenever the connection is a new one.
-func (x *exchange) watch(ctx context.Context, tried chan<- struct{}) {
-	failing := false
-	for first := true; ctx.Err() == nil; first = false {
-		if !x.ready.Load() {
-			err := x.setUp(ctx)
-			switch {
-			case ctx.Err() != nil:
-			case err == nil:
-				x.Log.Info("the feed is connected to NATS", "server", x.conn.ConnectedUrlRedacted())
-				failing = false
-			case !failing:
-				x.Log.Warn("the feed cannot use NATS; trying again until it can", "error", err)
-				failing = true
-			}
-		}
-		if first {
-			close(tried)
-		}
-		broker.Pause(ctx, watchEvery)
-	}
+func (x *exchange) Run(ctx context.Context, tried func()) {
+	broker.Watch(ctx, x.Log, "NATS", tried, &x.ready, x.look)
 }
 
-func (x *exchange) setUp(ctx context.Context) error {
+// look makes the stream and its consumers whenever the connection is a new one.
+func (x *exchange) look(ctx context.Context, was bool) error {
 	if !x.conn.IsConnected() {
-		return errFeedAway
+		return broker.ErrExchangeAway
+	}
+	if was {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
@@ -152,7 +121,6 @@ func (x *exchange) setUp(ctx context.Context) error {
 			return fmt.Errorf("the consumer %s of the stream %s: %w", x.Queues[i].Name, streamName, err)
 		}
 	}
-	x.ready.Store(true)
 	return nil
 }
 
@@ -173,39 +141,9 @@ func consumerOf(q *broker.Queue) jetstream.ConsumerConfig {
 	}
 }
 
-var errFeedAway = errors.New("NATS is away")
-
-// usable is nil while the engine can be used.
-func (x *exchange) usable() error {
-	switch {
-	case x.closed.Load():
-		return broker.ErrExchangeClosed
-	case !x.ready.Load() || !x.conn.IsConnected():
-		return errFeedAway
-	}
-	return nil
-}
+func (x *exchange) Connected() bool { return x.ready.Load() && x.conn.IsConnected() }
 
 func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
-	err := x.tryPut(ctx, b)
-	if err != nil {
-		x.failed.Add(1)
-		return err
-	}
-	x.put.Add(uint64(len(b.Entries)))
-	return nil
-}
-
-func (x *exchange) tryPut(ctx context.Context, b broker.Batch) error {
-	if b.Queue != "" && broker.FindQueue(x.Queues, b.Queue) == nil {
-		return broker.ErrNoQueue
-	}
-	if err := x.usable(); err != nil {
-		return err
-	}
-	if err := broker.RefuseLarge(b.Entries, x.maxEntry()); err != nil {
-		return err
-	}
 	for _, wave := range broker.Waves(b.Entries) {
 		if err := x.putWave(ctx, b, wave); err != nil {
 			return fmt.Errorf("put into JetStream: %w", err)
@@ -259,32 +197,11 @@ func (x *exchange) putWave(ctx context.Context, b broker.Batch, entries []broker
 	return nil
 }
 
-func (x *exchange) Consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
-	if broker.FindQueue(x.Queues, queue) == nil {
-		return broker.ErrNoQueue
+// Consume hands entries over until ctx ends or something fails.
+func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) error {
+	if !x.Connected() {
+		return broker.ErrExchangeAway
 	}
-	ctx, done, err := x.consumers.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	failing := false
-	for ctx.Err() == nil {
-		err := x.usable()
-		if err == nil {
-			err = x.consume(ctx, queue, handle)
-		}
-		if err != nil && ctx.Err() == nil && !failing && !errors.Is(err, errFeedAway) {
-			x.Log.Warn("a queue cannot be consumed; trying again until it can", "queue", queue, "error", err)
-		}
-		failing = err != nil
-		broker.Pause(ctx, minRetry)
-	}
-	return context.Cause(ctx)
-}
-
-// consume hands entries over until ctx ends or something fails.
-func (x *exchange) consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
 	looking, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	c, err := x.js.Consumer(looking, streamName, queue)
@@ -305,19 +222,14 @@ func (x *exchange) consume(ctx context.Context, queue string, handle func(contex
 		if err != nil {
 			return err
 		}
-		if !x.deliver(ctx, m, handle) {
+		if !deliver(ctx, m, take) {
 			return errors.Join(ctx.Err(), m.Nak()) // for another consumer, at once
 		}
 	}
 }
 
 // deliver hands one message over, and tells the server from time to time that somebody is at it.
-func (x *exchange) deliver(ctx context.Context, m jetstream.Msg, handle func(context.Context, broker.Entry) error) bool {
-	e, err := broker.ReadEntry(func(name string) string { return m.Headers()[name][0] }, m.Data())
-	if err != nil {
-		x.Log.Warn("an entry of the feed is left out", "subject", m.Subject(), "error", err)
-		return m.Term() == nil
-	}
+func deliver(ctx context.Context, m jetstream.Msg, take broker.Take) bool {
 	at, stop := context.WithCancel(ctx)
 	var busy sync.WaitGroup
 	busy.Go(func() {
@@ -325,11 +237,10 @@ func (x *exchange) deliver(ctx context.Context, m jetstream.Msg, handle func(con
 			_ = m.InProgress() // when it does not come through, the entry comes again
 		}
 	})
-	taken := broker.Deliver(ctx, e, handle)
+	taken := take(ctx, m.Headers().Get, m.Data())
 	stop()
 	busy.Wait()
 	if taken {
-		x.consumed.Add(1)
 		_ = m.Ack() // as above
 	}
 	return taken
@@ -350,15 +261,4 @@ func (x *exchange) Features() broker.ExchangeFeatures {
 	}
 }
 
-func (x *exchange) Stats() broker.ExchangeStats {
-	return broker.ExchangeStats{Put: x.put.Load(), Failed: x.failed.Load(), Consumed: x.consumed.Load(), Connected: x.usable() == nil}
-}
-
-func (x *exchange) Close() error {
-	x.closed.Store(true)
-	x.consumers.Close()
-	x.stop()
-	x.loop.Wait()
-	x.conn.Close()
-	return nil
-}
+func (x *exchange) Close() { x.conn.Close() }

@@ -11,29 +11,8 @@ import (
 	"github.com/parley-im/parley/internal/broker"
 )
 
-func (x *exchange) Consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
-	if broker.FindQueue(x.Queues, queue) == nil {
-		return broker.ErrNoQueue
-	}
-	ctx, done, err := x.consumers.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	failing := false
-	for ctx.Err() == nil {
-		err := x.consume(ctx, queue, handle)
-		if ctx.Err() == nil && !failing {
-			x.Log.Warn("a queue cannot be consumed; trying again until it can", "queue", queue, "error", err)
-		}
-		failing = err != nil
-		broker.Pause(ctx, minRetry+rand.N(maxRetry-minRetry))
-	}
-	return context.Cause(ctx)
-}
-
-// consume hands entries over until ctx ends or the connection does. What is in hand then RabbitMQ gives to the next consumer, before anything else.
-func (x *exchange) consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
+// Consume hands entries over until ctx ends or the connection does. What is in hand then RabbitMQ gives to the next consumer, before anything else.
+func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) error {
 	life, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	// The connection ends with ctx also while it is being made.
@@ -66,24 +45,19 @@ func (x *exchange) consume(ctx context.Context, queue string, handle func(contex
 					return errors.New("the queue is gone")
 				}
 			}
-			if err := x.deliver(ctx, queue, d, handle); err != nil {
+			if !take(ctx, header(d.Headers), d.Body) {
+				return ctx.Err()
+			}
+			if err := d.Ack(false); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (x *exchange) deliver(ctx context.Context, queue string, d amqp.Delivery, handle func(context.Context, broker.Entry) error) error {
-	e, err := broker.ReadEntry(func(name string) string {
-		value, _ := d.Headers[name].(string)
+func header(headers amqp.Table) func(name string) string {
+	return func(name string) string {
+		value, _ := headers[name].(string)
 		return value
-	}, d.Body)
-	if err != nil {
-		x.Log.Warn("an entry of a queue is left out", "queue", queue, "error", err)
-	} else if !broker.Deliver(ctx, e, handle) {
-		return ctx.Err()
-	} else {
-		x.consumed.Add(1)
 	}
-	return d.Ack(false)
 }

@@ -30,18 +30,12 @@ const (
 	mostLength   = 1 << 20          // bytes of an entry's data; RabbitMQ takes more
 )
 
-// exchange is a feed over what RabbitMQ has for it: its exchanges, quorum queues, confirms. One goroutine ([exchange.run]) owns one connection after the other for
+// exchange is a feed over what RabbitMQ has for it: its exchanges, quorum queues, confirms. One goroutine ([exchange.Run]) owns one connection after the other for
 // publishing; each Consume has one of its own.
 type exchange struct {
 	broker.ExchangeOptions
 	servers   []string
-	consumers broker.Consumers
-	stop      context.CancelFunc
-	loop      sync.WaitGroup // run
-	closed    atomic.Bool
 	publisher atomic.Pointer[publisher] // nil while there is none
-
-	put, failed, consumed atomic.Uint64
 }
 
 // publisher is a connection in confirm mode. Its channel is used by one call of Put at a time; what RabbitMQ returns is gathered by its goroutine.
@@ -73,22 +67,12 @@ func OpenExchange(ctx context.Context, o broker.ExchangeOptions) (broker.Exchang
 	if x.Log == nil {
 		x.Log = slog.Default()
 	}
-	running, stop := context.WithCancel(context.Background())
-	x.stop = stop
-	tried := make(chan struct{})
-	x.loop.Go(func() { x.run(running, tried) })
-	select {
-	case <-tried:
-		return x, nil
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), x.Close())
-	}
+	return broker.OpenExchange(ctx, x.ExchangeOptions, x)
 }
 
-// run keeps a connection until ctx ends. It closes tried when the first try to open one has ended.
-func (x *exchange) run(ctx context.Context, tried chan<- struct{}) {
-	failing := false
-	for first := true; ctx.Err() == nil; first = false {
+// Run owns a connection until ctx ends.
+func (x *exchange) Run(ctx context.Context, tried func()) {
+	for failing := false; ctx.Err() == nil; {
 		p, err := x.connect(ctx)
 		switch {
 		case err == nil:
@@ -99,9 +83,7 @@ func (x *exchange) run(ctx context.Context, tried chan<- struct{}) {
 			x.Log.Warn("the feed cannot use RabbitMQ; trying again until it can", "error", err)
 			failing = true
 		}
-		if first {
-			close(tried)
-		}
+		tried()
 		if err == nil {
 			if err := x.serve(ctx, p); err != nil {
 				x.Log.Warn("the feed has lost RabbitMQ; trying again until it is back", "error", err)
@@ -271,30 +253,13 @@ func (x *exchange) serve(ctx context.Context, p *publisher) error {
 	}
 }
 
-func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
-	err := x.tryPut(ctx, b)
-	if err != nil {
-		x.failed.Add(1)
-		return err
-	}
-	x.put.Add(uint64(len(b.Entries)))
-	return nil
-}
+func (x *exchange) Connected() bool { return x.publisher.Load() != nil }
 
-func (x *exchange) tryPut(ctx context.Context, b broker.Batch) error {
-	if b.Queue != "" && broker.FindQueue(x.Queues, b.Queue) == nil {
-		return broker.ErrNoQueue
-	}
-	if x.closed.Load() {
-		return broker.ErrExchangeClosed
-	}
-	if err := broker.RefuseLarge(b.Entries, mostLength); err != nil {
-		return err
-	}
+func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
 	p := x.publisher.Load()
 	switch {
 	case p == nil:
-		return errAway
+		return broker.ErrExchangeAway
 	case p.blocked.Load():
 		return errors.New("RabbitMQ takes no messages for now: its memory or its disk is full")
 	}
@@ -348,7 +313,7 @@ func (x *exchange) putWave(ctx context.Context, p *publisher, queue string, entr
 	}
 	returned, ok := p.returned()
 	if !ok {
-		return errAway
+		return broker.ErrExchangeAway
 	}
 	for i := range entries {
 		if returned[entries[i].ID()] && x.wanted(queue, &entries[i]) {
@@ -376,16 +341,4 @@ func (x *exchange) Features() broker.ExchangeFeatures {
 	}
 }
 
-func (x *exchange) Stats() broker.ExchangeStats {
-	return broker.ExchangeStats{
-		Put: x.put.Load(), Failed: x.failed.Load(), Consumed: x.consumed.Load(), Connected: x.publisher.Load() != nil && !x.closed.Load(),
-	}
-}
-
-func (x *exchange) Close() error {
-	x.closed.Store(true)
-	x.consumers.Close()
-	x.stop()
-	x.loop.Wait()
-	return nil
-}
+func (x *exchange) Close() {} // each connection is closed by whom it belongs to

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,35 +12,18 @@ import (
 	"github.com/parley-im/parley/internal/broker"
 )
 
-// consumer is one Consume. What it has in hand the server knows as pending under its name.
+// consumer is one call of Consume. What it has in hand the server knows as pending under its name.
 type consumer struct {
-	x      *exchange
-	queue  string
-	name   string
-	handle func(context.Context, broker.Entry) error
+	x     *exchange
+	queue string
+	name  string
+	take  broker.Take
 }
 
-func (x *exchange) Consume(ctx context.Context, queue string, handle func(context.Context, broker.Entry) error) error {
-	if broker.FindQueue(x.Queues, queue) == nil {
-		return broker.ErrNoQueue
-	}
-	ctx, done, err := x.consumers.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	c := &consumer{x: x, queue: queue, name: x.takeName(queue), handle: handle}
+func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) error {
+	c := &consumer{x: x, queue: queue, name: x.takeName(queue), take: take}
 	defer x.dropName(queue, c.name)
-	failing := false
-	for ctx.Err() == nil {
-		err := c.run(ctx)
-		if ctx.Err() == nil && !failing && !errors.Is(err, errFeedAway) {
-			x.Log.Warn("a queue cannot be consumed; trying again until it can", "queue", queue, "error", err)
-		}
-		failing = err != nil
-		broker.Pause(ctx, minRetry)
-	}
-	return context.Cause(ctx)
+	return c.run(ctx)
 }
 
 // takeName is a name that no other consumer of this node has: the same again after a restart, so that what was in hand is found at once.
@@ -185,13 +167,9 @@ func (c *consumer) deliver(ctx context.Context, client rueidis.Client, answer ru
 			return i, c.own(ctx, client)
 		}
 		if len(raw.FieldValues) > 0 {
-			e, err := broker.ReadEntry(func(name string) string { return raw.FieldValues[name] }, []byte(raw.FieldValues[dataField]))
-			if err != nil {
-				c.x.Log.Warn("an entry of a queue is left out", "queue", c.queue, "id", raw.ID, "error", err)
-			} else if !broker.Deliver(ctx, e, c.handle) {
+			header := func(name string) string { return raw.FieldValues[name] }
+			if !c.take(ctx, header, []byte(raw.FieldValues[dataField])) {
 				return i, ctx.Err()
-			} else {
-				c.x.consumed.Add(1)
 			}
 		}
 		if err := client.Do(ctx, client.B().Xack().Key(stream(c.queue)).Group(c.queue).Id(raw.ID).Build()).Error(); err != nil {

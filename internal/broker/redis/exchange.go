@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	watchEvery = time.Second // between looks whether the server is there
-	putAtOnce  = 100         // entries in one MULTI
-	readAtOnce = 16          // entries that a consumer has in hand
+	putAtOnce  = 100 // entries in one MULTI
+	readAtOnce = 16  // entries that a consumer has in hand
 	blockFor   = 500 * time.Millisecond
 
 	// claimAfter is how long an entry may be in a consumer's hand before another takes the consumer for dead.
@@ -38,15 +37,9 @@ type exchange struct {
 	claim     time.Duration
 	client    atomic.Pointer[rueidis.Client] // nil until the server was there for the first time
 	connected atomic.Bool
-	closed    atomic.Bool
-	consumers broker.Consumers
-	stop      context.CancelFunc
-	loop      sync.WaitGroup // watch
 
 	mu    sync.Mutex
 	taken map[string]bool // the names of this node's consumers
-
-	put, failed, consumed atomic.Uint64
 }
 
 // OpenExchange opens a feed. It returns when the first try to connect has ended, well or not: without Redis a node starts, and connects as soon as it can. An
@@ -69,43 +62,15 @@ func openExchange(ctx context.Context, o broker.ExchangeOptions, claim time.Dura
 	options.RingScaleEachConn, options.ReadBufferEachConn, options.WriteBufferEachConn = ringScale, bufferBytes, bufferBytes
 	options.Dialer.Timeout, options.Dialer.KeepAlive, options.ConnWriteTimeout = dialTimeout, pingInterval, replyTimeout
 	x := &exchange{ExchangeOptions: o, options: options, claim: claim, taken: map[string]bool{}}
-	running, stop := context.WithCancel(context.Background())
-	x.stop = stop
-	tried := make(chan struct{})
-	x.loop.Go(func() { x.watch(running, tried) })
-	select {
-	case <-tried:
-		return x, nil
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), x.Close())
-	}
+	return broker.OpenExchange(ctx, o, x)
 }
 
-// watch looks from time to time whether the server is there, and makes the streams when it has come.
-func (x *exchange) watch(ctx context.Context, tried chan<- struct{}) {
-	failing := false
-	for first := true; ctx.Err() == nil; first = false {
-		was := x.connected.Load()
-		err := x.look(ctx, !was)
-		x.connected.Store(err == nil)
-		switch {
-		case ctx.Err() != nil:
-		case err == nil && !was:
-			x.Log.Info("the feed is connected to Redis", "server", x.options.InitAddress[0])
-			failing = false
-		case err != nil && !failing:
-			x.Log.Warn("the feed cannot use Redis; trying again until it can", "error", err)
-			failing = true
-		}
-		if first {
-			close(tried)
-		}
-		broker.Pause(ctx, watchEvery)
-	}
+func (x *exchange) Run(ctx context.Context, tried func()) {
+	broker.Watch(ctx, x.Log, "Redis", tried, &x.connected, x.look)
 }
 
 // look asks the server for a sign of life, and has it make what the feed needs when it may be another one than before.
-func (x *exchange) look(ctx context.Context, anew bool) error {
+func (x *exchange) look(ctx context.Context, was bool) error {
 	c := x.client.Load()
 	if c == nil {
 		made, err := rueidis.NewClient(x.options)
@@ -121,7 +86,7 @@ func (x *exchange) look(ctx context.Context, anew bool) error {
 	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
 	client := *c
-	if !anew {
+	if was {
 		return client.Do(ctx, client.B().Ping().Build()).Error()
 	}
 	for _, q := range x.Queues {
@@ -146,37 +111,17 @@ func (x *exchange) makeGroup(ctx context.Context, client rueidis.Client, queue s
 
 func stream(queue string) string { return "parley:feed:" + queue }
 
-var errFeedAway = errors.New("the feed cannot reach Redis")
+func (x *exchange) Connected() bool { return x.connected.Load() }
 
 // use is the client, while the server is there.
 func (x *exchange) use() (rueidis.Client, error) {
-	c := x.client.Load()
-	switch {
-	case x.closed.Load():
-		return nil, broker.ErrExchangeClosed
-	case c == nil || !x.connected.Load():
-		return nil, errFeedAway
+	if !x.connected.Load() {
+		return nil, broker.ErrExchangeAway
 	}
-	return *c, nil
+	return *x.client.Load(), nil
 }
 
 func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
-	err := x.tryPut(ctx, b)
-	if err != nil {
-		x.failed.Add(1)
-		return err
-	}
-	x.put.Add(uint64(len(b.Entries)))
-	return nil
-}
-
-func (x *exchange) tryPut(ctx context.Context, b broker.Batch) error {
-	if b.Queue != "" && broker.FindQueue(x.Queues, b.Queue) == nil {
-		return broker.ErrNoQueue
-	}
-	if err := broker.RefuseLarge(b.Entries, maxMessage); err != nil {
-		return err
-	}
 	client, err := x.use()
 	if err != nil {
 		return err
@@ -232,19 +177,8 @@ func (x *exchange) Features() broker.ExchangeFeatures {
 	return broker.ExchangeFeatures{Engine: "redis", Replay: true, Order: broker.OrderOneConsumer, MaxEntry: maxMessage}
 }
 
-func (x *exchange) Stats() broker.ExchangeStats {
-	return broker.ExchangeStats{
-		Put: x.put.Load(), Failed: x.failed.Load(), Consumed: x.consumed.Load(), Connected: x.connected.Load() && !x.closed.Load(),
-	}
-}
-
-func (x *exchange) Close() error {
-	x.closed.Store(true)
-	x.consumers.Close()
-	x.stop()
-	x.loop.Wait()
+func (x *exchange) Close() {
 	if c := x.client.Load(); c != nil {
 		(*c).Close()
 	}
-	return nil
 }
