@@ -67,7 +67,7 @@ type entry struct {
 	since  time.Time     // when the commit was told; zero for what was not committed here
 	span   *tracing.Span // nil for what is not traced
 
-	message bool         // message.created: in a sampled room the first to be left out
+	rank    rank         // in a sampled room
 	through protocol.Seq // it is no event: its frame stands for those from seq to here, which are left out
 
 	room         *room // of the ring; these four under recent.mu
@@ -89,7 +89,7 @@ func newEntry(e *chat.Event) *entry {
 	n := &entry{
 		seq:    e.Seq,
 		frame:  protocol.AppendEvent(make([]byte, 0, len(e.Data)+192), &e.Event),
-		erases: e.Name == protocol.MessageDeleted, message: e.Name == protocol.MessageCreated,
+		erases: e.Name == protocol.MessageDeleted, rank: rankOf(e.Name),
 		span: e.Span,
 	}
 	if e.Name == protocol.RoomUpdated {

@@ -13,6 +13,28 @@ const (
 	sampleTicks  = 4 // fan-outs of a busy sampled room in that time
 )
 
+// rank is how early an event of a sampled room is left out.
+type rank uint8
+
+const (
+	rankOther    rank = iota // what changes what was pushed, or the room: as late as can be
+	rankMessage              // message.created
+	rankReaction             // reactions come in floods: beside messages they have a part of what may be pushed, not all of it
+)
+
+func rankOf(event protocol.Name) rank {
+	switch event {
+	case protocol.MessageCreated:
+		return rankMessage
+	case protocol.ReactionAdded, protocol.ReactionRemoved:
+		return rankReaction
+	}
+	return rankOther
+}
+
+// reactionShare is the part of what a fan-out pushes that reactions have while there are messages for the rest.
+const reactionShare = 4
+
 // sampler chooses what the watchers of a sampled live room are pushed: once for all of them. It is guarded by the room's lock.
 type sampler struct {
 	most   int          // events in any second; 0: the room is not sampled
@@ -54,7 +76,7 @@ func (s *sampler) free(now time.Time) int {
 	return max(s.most-s.sum, 0)
 }
 
-// reserve is what messages do without when there are too many of them.
+// reserve is what messages and reactions do without when there are too many of them.
 func (s *sampler) reserve() int {
 	if s.most < 2 {
 		return 0
@@ -86,30 +108,18 @@ func (s *sampler) spend(now time.Time, events int) {
 }
 
 // choose is the run as it is to be pushed now, with an entry in the place of each stretch that is left out, and how many of its events are pushed. All of
-// it, if that may be; otherwise what is no message comes before messages, and the later before the earlier. Then messages do without a tenth of what may be
-// pushed, so that a deletion finds its place at any time, and come in parts, tick by tick.
+// it, if that may be; otherwise what is neither message nor reaction comes before those, and the later before the earlier. Then messages and reactions do without
+// a tenth of what may be pushed, so that a deletion finds its place at any time, and come in parts, tick by tick.
 func (s *sampler) choose(room string, run []*entry, now time.Time) (chosen []*entry, events int) {
-	free, messages := s.free(now), 0
-	for _, e := range run {
-		if e.message {
-			messages++
-		}
-	}
-	others := len(run) - messages
+	free := s.free(now)
 	if s.short = len(run) > free; !s.short {
 		return run, len(run)
 	}
-	others = min(others, free)
-	rest := max(free-others-s.reserve(), 0)
-	messages = min(rest, max((s.most+sampleTicks-1)/sampleTicks, (rest+1)/2))
-	events = others + messages
+	leave := s.share(run, free)
 	for _, e := range slices.Backward(run) {
-		left := &others
-		if e.message {
-			left = &messages
-		}
-		if *left > 0 {
-			*left--
+		if leave[e.rank] > 0 {
+			leave[e.rank]--
+			events++
 			chosen = append(chosen, e)
 		} else if n := len(chosen); n > 0 && chosen[n-1].through != 0 {
 			chosen[n-1].seq = e.seq
@@ -124,6 +134,19 @@ func (s *sampler) choose(room string, run []*entry, now time.Time) (chosen []*en
 		}
 	}
 	return chosen, events
+}
+
+// share is how many events of each rank are pushed of a run that is more than free.
+func (s *sampler) share(run []*entry, free int) (leave [3]int) {
+	for _, e := range run {
+		leave[e.rank]++
+	}
+	others, messages, reactions := min(leave[rankOther], free), leave[rankMessage], leave[rankReaction]
+	rest := max(free-others-s.reserve(), 0)
+	part := min(rest, max((s.most+sampleTicks-1)/sampleTicks, (rest+1)/2))
+	reactions = min(reactions, max(part/reactionShare, part-messages))
+	messages = min(messages, part-reactions)
+	return [3]int{rankOther: others, rankMessage: messages, rankReaction: reactions}
 }
 
 func skippedFrame(room string, from, to protocol.Seq) []byte {

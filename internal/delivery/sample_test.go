@@ -164,6 +164,47 @@ func TestWhatIsNoMessageComesFirst(t *testing.T) {
 	})
 }
 
+// Twenty reactions for each message: the messages are what people came for. Without messages, reactions have all there is.
+func TestAFloodOfReactionsLeavesRoomForMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, newStore(), delivery.Options{}).start()
+		room := n.sampled(20)
+		s := n.watch("guest", room, nil)
+		const seconds = 10
+		flood := func(messages bool) {
+			for i := range seconds * 400 {
+				n.must(func() (*chat.Event, error) { return n.store.react(room) })
+				if messages && i%20 == 0 {
+					n.send(room, 1)
+				}
+				time.Sleep(time.Second / 400)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		count := func() (messages, reactions int) {
+			for _, f := range s.got(room) {
+				switch f.Event {
+				case protocol.MessageCreated:
+					messages++
+				case protocol.ReactionAdded:
+					reactions++
+				}
+			}
+			return messages, reactions
+		}
+		flood(true)
+		messages, reactions := count()
+		if messages < 2*reactions || reactions == 0 {
+			t.Errorf("%d messages beside %d reactions", messages, reactions)
+		}
+		flood(false)
+		judgeSample(t, s.got(room), 3, n.store.heads()[room], 20)
+		if _, all := count(); all-reactions < 20*seconds*6/10 {
+			t.Errorf("%d reactions in %d s are less than there is leave for", all-reactions, seconds)
+		}
+	})
+}
+
 func TestTheSettingTakesEffectInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, newStore(), delivery.Options{}).start()

@@ -305,6 +305,13 @@ func (s *store) leave(room string, reason protocol.LeaveReason, user string) (*c
 	})
 }
 
+func (s *store) react(room string) (*chat.Event, error) {
+	return s.append(room, protocol.ReactionAdded, "", func(_ *logged, e *chat.Event) bool {
+		e.Data = protocol.Raw(`{"target":1,"key":"+1"}`)
+		return true
+	})
+}
+
 func (s *store) erase(room string, target protocol.Seq) (*chat.Event, error) {
 	return s.append(room, protocol.MessageDeleted, "", func(l *logged, e *chat.Event) bool {
 		ok := target >= 1 && target <= l.head() && l.events[target-1].Name == protocol.MessageCreated && !l.redacted[target]

@@ -34,6 +34,7 @@ const (
 	bitDeleted
 	bitMessage
 	bitSample // a number follows the bits: settings.sample_per_s
+	bitReaction
 )
 
 // envelope begins a message about a room, or with room "" about none, with place for a body of about size bytes.
@@ -82,8 +83,11 @@ func appendEvent(b []byte, e *entry) []byte {
 	if c.deleted {
 		bits |= bitDeleted
 	}
-	if e.message {
+	switch e.rank {
+	case rankMessage:
 		bits |= bitMessage
+	case rankReaction:
+		bits |= bitReaction
 	}
 	if e.sample != nil {
 		b = binary.AppendUvarint(append(b, bits|bitSample), uint64(*e.sample))
@@ -210,7 +214,12 @@ func (r *reader) event() *entry {
 		sample := int64(min(r.number(), protocol.MaxSamplePerS))
 		e.sample = &sample
 	}
-	e.message = bits&bitMessage != 0
+	switch {
+	case bits&bitMessage != 0:
+		e.rank = rankMessage
+	case bits&bitReaction != 0:
+		e.rank = rankReaction
+	}
 	c := change{reason: protocol.LeaveReason(r.string()), joined: r.list(), left: r.list(), deleted: bits&bitDeleted != 0}
 	if len(c.joined) > 0 || len(c.left) > 0 || c.deleted {
 		e.change = &c

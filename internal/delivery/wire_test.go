@@ -18,7 +18,8 @@ func TestEventsSurviveTheWire(t *testing.T) {
 		{seq: 7, frame: []byte(`{}`), change: &change{joined: []string{"alice", "bob"}}},
 		{seq: 8, frame: []byte(`{}`), change: &change{left: []string{"alice"}, reason: protocol.ReasonBanned}},
 		{seq: 9, frame: []byte(`{}`), change: &change{deleted: true}},
-		{seq: 10, frame: []byte(`{}`), message: true},
+		{seq: 10, frame: []byte(`{}`), rank: rankMessage},
+		{seq: 12, frame: []byte(`{}`), rank: rankReaction},
 		{seq: 11, frame: []byte(`{}`), sample: new(int64)},
 	} {
 		r := reader{rest: appendEvent(nil, want)}
