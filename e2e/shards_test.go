@@ -18,6 +18,7 @@ type sharded struct {
 	t     *testing.T
 	nodes []*server
 	other *testkit.Postgres
+	one   string   // the URL of what is there
 	where []string // the flags that say where the stores are
 }
 
@@ -30,7 +31,7 @@ func startSharded(t *testing.T) *sharded {
 	first.stop()
 	command(t, "migrate", "--store", home)
 	makeShard(t, home, one)
-	s.where = []string{"--store", home, "--shards", "one=" + one}
+	s.one, s.where = one, []string{"--store", home, "--shards", "one=" + one}
 	flags := slices.Concat(s.where, []string{"--broker", testkit.StartNATS(t).URL}, unlimited)
 	s.nodes = []*server{startIn(t, "parley", dir, flags...), startIn(t, "parley", dir, flags...)}
 	return s

@@ -122,6 +122,9 @@ func (p storePlace) eachStore(ctx context.Context, use func(*store.Store) error)
 	}
 	var errs []error
 	stores := all.Stores()
+	if len(stores) <= len(p.Shards) {
+		return errors.Join(errors.New("a shard is away: this is done to all of them, so try again when it is back"), all.Close())
+	}
 	for _, name := range slices.Sorted(maps.Keys(stores)) {
 		fmt.Fprintf(os.Stderr, "The shard %s:\n", name)
 		errs = append(errs, use(stores[name]))

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrMoved is what Run returns when the store has become another copy of what it was: a promoted replica, or a restored server. Whatever this server knew was
-// of the old one, so that it is to be opened anew, by Reopen.
+// of the old one, so that it is to be opened anew, by Reopen. So it is when a shard is there that was away when the server was opened.
 var ErrMoved = errors.New("the store is another copy of what it was")
 
 const (

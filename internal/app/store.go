@@ -63,7 +63,7 @@ type (
 // keeper is the store of a server, and what is done to it without anybody asking.
 type keeper struct {
 	store  kept
-	stores map[string]*store.Store // of which store consists, by name
+	stores map[string]*store.Store // of which store consists, by name; without shards that are away until the server is opened anew
 	relays []*relay.Relay          // one for each of stores
 	sweeps []*retention.Sweeper
 	opened chan struct{} // closed when everything is there that may be told of the store

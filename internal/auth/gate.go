@@ -49,8 +49,11 @@ type lookup struct {
 	err  error // unavailable until the store has answered
 }
 
-// revocations hold by user and device ("" for all devices) the Unix second up to which tokens are refused. They are never changed.
-type revocations map[string]map[string]int64
+// revocations are what was read last. They are never changed.
+type revocations struct {
+	notBefore map[string]map[string]int64 // by user and device, "" for all devices: the Unix second up to which tokens are refused
+	unknown   func(user string) bool      // whether it could not be read if the user's were revoked; nil: it could
+}
 
 // GateOptions are what a Gate stands on.
 type GateOptions struct {
@@ -72,8 +75,8 @@ func NewGate(o GateOptions) *Gate {
 }
 
 // Refresh reads the revocations anew and forgets what it was told about keys. It is called at the start, every 15 s, and whenever sessions, revocations
-// or keys changed; when it has returned nil, everything that had changed before the call is in force. On an error the old revocations stand.
-// It blocks for the store, and for another Refresh that runs.
+// or keys changed; when it has returned nil, everything that had changed before the call is in force. On an error the old revocations stand. Tokens
+// and tickets of users who could not be asked about are answered unavailable until they can be. It blocks for the store, and for another Refresh that runs.
 func (g *Gate) Refresh(ctx context.Context) error {
 	select {
 	case g.refreshing <- struct{}{}:
@@ -86,20 +89,22 @@ func (g *Gate) Refresh(ctx context.Context) error {
 	g.lookups = nil
 	g.mu.Unlock()
 
+	table := &revocations{notBefore: map[string]map[string]int64{}}
 	list, err := g.sessions.Revocations(ctx)
-	if err != nil {
+	if partial, ok := errors.AsType[*PartialError](err); ok {
+		table.unknown = partial.Unanswered
+	} else if err != nil {
 		return fmt.Errorf("read the revocations: %w", err)
 	}
-	table := revocations{}
 	for _, r := range list {
-		devices := table[r.User]
+		devices := table.notBefore[r.User]
 		if devices == nil {
 			devices = map[string]int64{}
-			table[r.User] = devices
+			table.notBefore[r.User] = devices
 		}
 		devices[r.Device] = max(devices[r.Device], r.NotBefore)
 	}
-	g.revoked.Store(&table)
+	g.revoked.Store(table)
 	return nil
 }
 
@@ -110,7 +115,7 @@ var (
 )
 
 // Token checks a token, for a device or, with "", for a call that comes from none. An error is a *protocol.Error: unauthenticated, or unavailable before
-// the first Refresh and while an issuer's keys have never been read. It blocks as [Verifier.Verify] does.
+// the first Refresh, while nobody can say whether the user's were revoked, and while an issuer's keys have never been read. It blocks as [Verifier.Verify] does.
 func (g *Gate) Token(ctx context.Context, token, device string) (*Identity, error) {
 	id, err := g.Genuine(ctx, token)
 	switch {
@@ -129,10 +134,16 @@ func (g *Gate) Genuine(ctx context.Context, token string) (*Identity, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case g.revoked.Load() == nil:
+	case !g.knows(id.User):
 		return nil, errUnavailable
 	}
 	return id, nil
+}
+
+// knows reports whether Revoked knows the answer for a user.
+func (g *Gate) knows(user string) bool {
+	table := g.revoked.Load()
+	return table != nil && (table.unknown == nil || !table.unknown(user))
 }
 
 // Revoked reports whether tokens of the user that were issued at that Unix second (0 when they do not say) are refused for the device, as of the last
@@ -143,7 +154,7 @@ func (g *Gate) Revoked(user, device string, issuedAt int64) bool {
 		return false
 	}
 	for _, d := range [...]string{"", device} {
-		if notBefore, ok := (*table)[user][d]; ok && issuedAt <= notBefore {
+		if notBefore, ok := table.notBefore[user][d]; ok && issuedAt <= notBefore {
 			return true
 		}
 	}

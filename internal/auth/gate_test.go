@@ -190,6 +190,54 @@ func TestGateToken(t *testing.T) {
 	})
 }
 
+// TestGateInTheDark: of whom nobody knows whether they were revoked nothing is taken, until somebody does.
+func TestGateInTheDark(t *testing.T) {
+	gate, signer, store, _ := newGate(t)
+	ctx := t.Context()
+	store.revocations = []auth.Revocation{{User: "bob", NotBefore: time.Now().Unix() + 60}}
+	store.err = &auth.PartialError{Unanswered: func(user string) bool { return user == "alice" }, Err: errors.New("away")}
+	if err := gate.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	store.err = nil
+	answers := func(user string, want protocol.Code) {
+		t.Helper()
+		token, err := signer.Sign(auth.Claims{User: user, TTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticket, _, err := gate.Ticket(ctx, &auth.Identity{User: user, IssuedAt: time.Now().Unix(), ExpiresAt: protocol.At(time.Now().Add(time.Hour))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, byToken := gate.Token(ctx, token, "phone")
+		_, byTicket := gate.Redeem(ctx, ticket, "phone")
+		for _, err := range []error{byToken, byTicket} {
+			if want != "" {
+				wantCode(t, err, want)
+			} else if err != nil {
+				t.Errorf("%s: %v", user, err)
+			}
+		}
+		if _, err := gate.Genuine(ctx, token); (err != nil) != (want == protocol.Unavailable) {
+			t.Errorf("%s, without asking for revocations: %v", user, err)
+		}
+	}
+	answers("alice", protocol.Unavailable)
+	answers("bob", protocol.Unauthenticated)
+	answers("carol", "")
+	store.err = errors.New("away")
+	if err := gate.Refresh(ctx); err == nil {
+		t.Error("a refresh without a store succeeded")
+	}
+	store.err = nil
+	answers("alice", protocol.Unavailable) // what was known stands
+	if err := gate.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	answers("alice", "")
+}
+
 func TestGateRevoked(t *testing.T) {
 	gate, _, store, _ := newGate(t)
 	if gate.Revoked("alice", "phone", 0) {

@@ -32,11 +32,23 @@ type Sessions interface {
 	// Revoke ends sessions of the user: the named session, or all of a device, or all (both empty). From then on tokens issued at or before
 	// notBefore (Unix seconds) are refused for that device, or for the user. It returns the sessions that ended; ErrNoSession when a named one is not theirs.
 	Revoke(ctx context.Context, user, session, device string, notBefore int64) ([]Session, error)
-	// Revocations are all revocations that stand.
+	// Revocations are all revocations that stand. With a PartialError they are those of the users who could be asked about.
 	Revocations(ctx context.Context) ([]Revocation, error)
 	// Beat keeps a node's sessions live; the sessions of a node that has not beaten for 45 s are neither listed nor counted.
 	Beat(ctx context.Context, node string) error
 }
+
+// PartialError says that a part of the store could not be asked, and never has been: about the users of whom Unanswered reports so nothing is known.
+type PartialError struct {
+	Unanswered func(user string) bool // may be called at any time, and waits for nothing
+	Err        error
+}
+
+func (e *PartialError) Error() string {
+	return "a part of the store could not be asked: " + e.Err.Error()
+}
+
+func (e *PartialError) Unwrap() error { return e.Err }
 
 // Keys keeps API keys, hashed. Implementations are used by many goroutines at once.
 type Keys interface {

@@ -57,6 +57,8 @@ func (g *Gate) Redeem(ctx context.Context, ticket, device string) (*Identity, er
 		return nil, errTicket
 	case err != nil:
 		return nil, fmt.Errorf("%w: look up a ticket: %w", errUnavailable, err)
+	case !g.knows(found.User):
+		return nil, errUnavailable
 	case g.Revoked(found.User, device, found.IssuedAt):
 		return nil, errRevoked
 	}

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,7 @@ type Service struct {
 	again   time.Time // when that is tried again
 
 	hiding sync.RWMutex // a leaf
-	hidden map[string]struct{}
+	hidden hidden
 
 	// What follows is guarded by mu, which is held over no call to the store or the leases; offers to sessions do not wait.
 	mu         sync.Mutex
@@ -56,6 +57,12 @@ type Service struct {
 	marked     map[*watch]struct{}            // those that may have something to tell
 	subscribed int                            // watches
 	elsewhere  elsewhere
+}
+
+// hidden is who is invisible, as was read last.
+type hidden struct {
+	users   map[string]struct{}
+	unknown func(user string) bool // whether it could not be read if the user is; nil: it could
 }
 
 // pause is a user who may be gone.
@@ -70,7 +77,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, leases: o.Leases, shared: o.Shared, node: o.Node, now: o.Now, log: o.Log, announce: o.Announce,
 		wake: make(chan struct{}, 1), reading: make(chan struct{}, 1),
-		hidden: map[string]struct{}{}, here: map[string]attendance{}, leasing: map[string]bool{},
+		hidden: hidden{users: map[string]struct{}{}}, here: map[string]attendance{}, leasing: map[string]bool{},
 		viewers: map[string]map[*Session]bool{}, watched: map[string]map[*watch]struct{}{}, marked: map[*watch]struct{}{},
 		elsewhere: elsewhere{online: map[string]bool{}},
 	}
@@ -155,12 +162,12 @@ func (s *Service) Set(ctx context.Context, user string, status protocol.Status) 
 	return err
 }
 
-// Hidden reports whether a user is invisible: what they do is told to nobody else. It waits for nothing.
+// Hidden reports whether a user is invisible, or may be: what they do is told to nobody else. It waits for nothing.
 func (s *Service) Hidden(user string) bool {
 	s.hiding.RLock()
 	defer s.hiding.RUnlock()
-	_, hidden := s.hidden[user]
-	return hidden
+	_, is := s.hidden.users[user]
+	return is || s.hidden.unknown != nil && s.hidden.unknown(user)
 }
 
 // Refresh reads who is invisible, some of whom may have said so on other nodes.
@@ -179,10 +186,14 @@ func (s *Service) learn(ctx context.Context, users []string) (changed bool, err 
 	}
 	defer func() { <-s.reading }()
 	list, err := s.store.Invisible(ctx, users)
-	if err != nil {
+	partial, ok := errors.AsType[*PartialError](err)
+	if err != nil && !ok {
 		return false, err
 	}
 	news := s.hide(users, list)
+	if users == nil {
+		s.doubt(partial)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, user := range news {
@@ -195,7 +206,7 @@ func (s *Service) learn(ctx context.Context, users []string) (changed bool, err 
 func (s *Service) hide(users, hidden []string) (news []string) {
 	s.hiding.Lock()
 	defer s.hiding.Unlock()
-	before := s.hidden
+	before := s.hidden.users
 	after := make(map[string]struct{}, len(hidden))
 	for _, user := range hidden {
 		after[user] = struct{}{}
@@ -209,7 +220,7 @@ func (s *Service) hide(users, hidden []string) (news []string) {
 				news = append(news, user)
 			}
 		}
-		s.hidden = after
+		s.hidden.users = after
 		return news
 	}
 	for _, user := range users {
@@ -222,6 +233,15 @@ func (s *Service) hide(users, hidden []string) (news []string) {
 		}
 	}
 	return news
+}
+
+// doubt takes over of whom it is not known whether they are hidden; nil: of nobody.
+func (s *Service) doubt(partial *PartialError) {
+	s.hiding.Lock()
+	defer s.hiding.Unlock()
+	if s.hidden.unknown = nil; partial != nil {
+		s.hidden.unknown = partial.Unanswered
+	}
 }
 
 // Committed tells of what the log has made durable: who has joined or left a room may see others from now, or no longer. It does not block.

@@ -33,6 +33,7 @@ type shelf struct {
 	down      bool
 	questions int      // to Visible
 	late      func()   // called once, when an answer of Visible is on its way
+	unknown   error    // of Invisible, beside those who are known
 	lost      []string // to Lost
 }
 
@@ -126,7 +127,7 @@ func (s *shelf) Invisible(_ context.Context, users []string) ([]string, error) {
 	if users == nil {
 		users = slices.Collect(maps.Keys(s.kept))
 	}
-	return slices.DeleteFunc(slices.Clone(users), func(user string) bool { return s.of(user).Status != protocol.StatusInvisible }), nil
+	return slices.DeleteFunc(slices.Clone(users), func(user string) bool { return s.of(user).Status != protocol.StatusInvisible }), s.unknown
 }
 
 // part lets two users share a room, or no longer.
@@ -555,6 +556,31 @@ func TestHiddenElsewhere(t *testing.T) {
 			bob.after(time.Second)
 		}
 		want(t, "what it was told in the end", bob.watch("alice"), "alice away")
+	})
+}
+
+// TestHiddenInTheDark: of whom nobody knows whether they are invisible nothing is told, until somebody does.
+func TestHiddenInTheDark(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		hidden := func(want ...string) {
+			t.Helper()
+			if err := w.service.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, user := range []string{"alice", "bob", "carol"} {
+				if w.service.Hidden(user) != slices.Contains(want, user) {
+					t.Errorf("%s is hidden: %v", user, w.service.Hidden(user))
+				}
+			}
+		}
+		if err := w.service.Set(t.Context(), "bob", protocol.StatusInvisible); err != nil {
+			t.Fatal(err)
+		}
+		hidden("bob")
+		w.shelf.unknown = &PartialError{Unanswered: func(user string) bool { return user == "alice" }, Err: errDown}
+		hidden("alice", "bob")
+		w.shelf.unknown = nil
+		hidden("bob")
 	})
 }
 

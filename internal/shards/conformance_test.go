@@ -50,7 +50,14 @@ type deployment struct {
 
 func deploy(t testing.TB, server *testkit.Postgres, n int) *deployment {
 	t.Helper()
-	d := &deployment{home: server.Database(t), others: map[string]string{}}
+	return deployOn(t, slices.Repeat([]*testkit.Postgres{server}, n)...)
+}
+
+// deployOn is deploy with a server for each shard.
+func deployOn(t testing.TB, servers ...*testkit.Postgres) *deployment {
+	t.Helper()
+	n := len(servers)
+	d := &deployment{home: servers[0].Database(t), others: map[string]string{}}
 	d.urls = []string{d.home}
 	alone, err := store.Open(t.Context(), store.Options{URL: d.home, Log: silent()})
 	if err != nil {
@@ -61,7 +68,7 @@ func deploy(t testing.TB, server *testkit.Postgres, n int) *deployment {
 	}
 	for i := 1; i < n; i++ {
 		name := fmt.Sprintf("shard%d", i)
-		d.others[name] = server.Database(t)
+		d.others[name] = servers[i].Database(t)
 		d.urls = append(d.urls, d.others[name])
 		if err := store.AddShard(t.Context(), store.Options{URL: d.home}, name, d.others[name]); err != nil {
 			t.Fatal(err)

@@ -37,6 +37,10 @@ func (d *deployment) node(t testing.TB) *node {
 			t.Error(err)
 		}
 	})
+	return nodeOf(s)
+}
+
+func nodeOf(s *shards.Store) *node {
 	return &node{s, chat.NewService(chat.Ports{Log: s, Snapshots: s, Inbox: s, Search: s, Desk: s, Users: s, Names: s},
 		chat.Options{Epoch: s.Epoch, Stands: s.Stands, Key: make([]byte, 32), Now: time.Now, Logger: silent()})}
 }

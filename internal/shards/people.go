@@ -12,6 +12,7 @@ import (
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/store"
+	"github.com/parley-im/parley/internal/store/slots"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -140,35 +141,46 @@ func (p *people) Revoke(ctx context.Context, user, session, device string, notBe
 	return ended, err
 }
 
-// Revocations implements auth.Sessions. Of a shard that does not answer they are those that were read last.
+// Revocations implements auth.Sessions. Of a shard that does not answer they are those that were read last, and where it never has the error says so.
 func (p *people) Revocations(ctx context.Context) ([]auth.Revocation, error) {
-	answers, _, err := gather(ctx, p.router, func(ctx context.Context, s *shard) ([]auth.Revocation, error) { return s.store.Revocations(ctx) })
-	all, err := remembered(p, p.revoked, answers, err)
+	answers, missing, err := gather(ctx, p.router, func(ctx context.Context, s *shard) ([]auth.Revocation, error) { return s.store.Revocations(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	all, unknown := remembered(p, p.revoked, answers, &missing)
 	slices.SortFunc(all, func(a, b auth.Revocation) int {
 		return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.Device, b.Device))
 	})
+	if !unknown.Empty() {
+		err = &auth.PartialError{Unanswered: ofUsers(unknown), Err: unavailable()}
+	}
 	return all, err
 }
 
-// remembered is what all shards have said, each the last time that it answered; an error where one never did.
-func remembered[T any](p *people, last map[*shard][]T, answers []answer[[]T], err error) ([]T, error) {
+// remembered is what all shards have said, each the last time that it answered, and the slots of which none has ever said anything.
+func remembered[T any](p *people, last map[*shard][]T, answers []answer[[]T], missing *slots.Set) (all []T, unknown slots.Set) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	silent := map[*shard]bool{} // now, and not before
+	for s := range last {
+		silent[s] = true
+	}
 	for _, a := range answers {
 		last[a.shard] = slices.Clip(a.value)
+		silent[a.shard] = false
 	}
-	var all []T
 	for _, s := range p.shards {
-		some, known := last[s]
-		if !known {
-			return nil, unavailable()
-		}
-		all = append(all, some...)
+		all = append(all, last[s]...)
 	}
-	if len(answers) == 0 {
-		return nil, err
+	for n := range missing.Each() {
+		unknown.Put(n, !silent[p.of(n)])
 	}
-	return all, nil
+	return all, unknown
+}
+
+// ofUsers reports users of the slots.
+func ofUsers(set slots.Set) func(user string) bool {
+	return func(user string) bool { return set.Has(userSlot(user)) }
 }
 
 // Beat implements auth.Sessions. Each shard knows which nodes live.
@@ -242,11 +254,18 @@ func (p *people) Visible(ctx context.Context, pairs []presence.Pair) (map[presen
 	return visible, nil
 }
 
-// Invisible implements presence.Store. Of a shard that does not answer they are those that were read last.
+// Invisible implements presence.Store. Of a shard that does not answer they are those that were read last, and where it never has the error says so.
 func (p *people) Invisible(ctx context.Context, users []string) ([]string, error) {
 	if users == nil {
-		answers, _, err := gather(ctx, p.router, func(ctx context.Context, s *shard) ([]string, error) { return s.store.Invisible(ctx, nil) })
-		return remembered(p, p.invisible, answers, err)
+		answers, missing, err := gather(ctx, p.router, func(ctx context.Context, s *shard) ([]string, error) { return s.store.Invisible(ctx, nil) })
+		if err != nil {
+			return nil, err
+		}
+		all, unknown := remembered(p, p.invisible, answers, &missing)
+		if !unknown.Empty() {
+			err = &presence.PartialError{Unanswered: ofUsers(unknown), Err: unavailable()}
+		}
+		return all, err
 	}
 	var mu sync.Mutex
 	var found []string

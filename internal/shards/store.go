@@ -52,13 +52,17 @@ type router struct {
 
 // shard is one store of several.
 type shard struct {
-	name   string
-	number int
-	store  *store.Store
+	name    string
+	number  int
+	options store.Options // by which it is opened
+	store   *store.Store  // nil: the shard is absent
+	seen    string        // of an absent shard the epoch that it had when a node opened it last
 	breaker
 }
 
-// Open opens all shards; every one of them must answer. The home's map must know those that are configured, and no others that own slots.
+// Open opens all shards. The home must answer. Another one that cannot be reached within 3 s is away from the beginning, if a node has opened it before: once it
+// is there, Options.Store.Moved is told, and all have to be opened anew. One that answers and is not what it is taken for is an error. The home's map must know
+// those that are configured, and no others that own slots.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	r := &router{log: o.Store.Log, now: o.Store.Now, back: o.Back}
 	if r.log == nil {
@@ -77,7 +81,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	running, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	for _, s := range r.shards {
-		r.loops.Go(func() { r.watch(running, s) })
+		switch {
+		case s.store != nil:
+			r.loops.Go(func() { r.watch(running, s) })
+		case o.Store.Moved != nil:
+			r.loops.Go(func() { r.await(running, s) })
+		}
 	}
 	r.loops.Go(func() { c.rooms.parking.run(running) })
 	return c, nil
@@ -99,22 +108,32 @@ func (c *Store) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("the shard %s: %w", store.Home, err)
 	}
-	c.shards = append(c.shards, &shard{name: store.Home, store: first})
+	c.shards = append(c.shards, &shard{name: store.Home, options: options, store: first})
 	options.Secret = first.Secret()
 	for _, name := range slices.Sorted(maps.Keys(o.Others)) {
 		options.URL, options.Shard = o.Others[name], name
-		s, err := store.Open(ctx, options)
-		if err != nil {
-			return fmt.Errorf("the shard %s: %w", name, err)
-		}
-		c.shards = append(c.shards, &shard{name: name, store: s})
+		c.shards = append(c.shards, &shard{name: name, options: options})
 	}
-	return c.readTable(ctx)
+	if err := c.readTable(ctx); err != nil {
+		return err
+	}
+	errs := make([]error, len(c.shards))
+	c.together(func(i int) {
+		if s := c.shards[i]; s.store == nil {
+			errs[i] = c.openShard(ctx, s)
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// present are the shards that are not absent, the home first.
+func (r *router) present() []*shard {
+	return slices.DeleteFunc(slices.Clone(r.shards), func(s *shard) bool { return s.store == nil })
 }
 
 func (r *router) closeStores() error {
 	var errs []error
-	for _, s := range r.shards {
+	for _, s := range r.present() {
 		errs = append(errs, s.store.Close())
 	}
 	return errors.Join(errs...)
@@ -127,10 +146,10 @@ func (c *Store) Close() error {
 	return c.closeStores()
 }
 
-// Stores are the stores of the shards, by name: for what is done to each by itself.
+// Stores are the stores of the shards, by name, without those that were away when all were opened: for what is done to each by itself.
 func (r *router) Stores() map[string]*store.Store {
 	all := make(map[string]*store.Store, len(r.shards))
-	for _, s := range r.shards {
+	for _, s := range r.present() {
 		all[s.name] = s.store
 	}
 	return all
@@ -191,10 +210,10 @@ func (r *router) Status() []Status {
 // Parked is how many bytes of appends and moves wait for their slots to arrive, and how many may.
 func (r *rooms) Parked() (bytes, most int) { return int(r.parking.bytes.Load()), parkedMost }
 
-// Stats are those of all shards together.
+// Stats are those of all shards together that have been opened.
 func (r *router) Stats() store.Stats {
 	all := r.shards[0].store.Stats()
-	for _, s := range r.shards[1:] {
+	for _, s := range r.present()[1:] {
 		one := s.store.Stats()
 		all.Transactions += one.Transactions
 		all.Events += one.Events

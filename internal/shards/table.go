@@ -89,7 +89,7 @@ func (r *router) Epoch() string {
 }
 
 // part is the shard's part of the epoch.
-func (s *shard) part() string { return Part(s.store.Epoch()) }
+func (s *shard) part() string { return Part(s.epoch()) }
 
 // Part is the short form of a store's own epoch in that of its cluster.
 func Part(epoch string) string {
@@ -156,17 +156,17 @@ func (r *router) Stands(epoch, room string) bool {
 // both are what they were when it moved.
 func (r *router) Life(room string) (now, before string) {
 	if room == "" {
-		return r.shards[0].store.Epoch(), ""
+		return r.shards[0].epoch(), ""
 	}
 	t := r.table.Load()
 	n := roomSlot(room)
 	row := &t.Slots[n]
-	now = r.shards[t.places[n]].store.Epoch()
+	now = r.shards[t.places[n]].epoch()
 	place, known := t.place[row.Origin]
 	if !known || row.LeftAs == "" || row.CameAs != Part(now) {
 		return now, ""
 	}
-	if before = r.shards[place].store.Epoch(); row.LeftAs != Part(before) {
+	if before = r.shards[place].epoch(); row.LeftAs != Part(before) {
 		return now, ""
 	}
 	return now, before

@@ -19,6 +19,7 @@ const Home = "home"
 type ShardRow struct {
 	Number int // for good
 	Name   string
+	Epoch  string // that it had when a node opened it last; "" for one that none has opened, and for the home
 }
 
 // SlotRow is where a slot is, and where it was before.
@@ -40,8 +41,9 @@ type Map struct {
 
 var (
 	selectOwner  = database.Text{database.Postgres: `SELECT o.name, (SELECT count(*) FROM shards) FROM ownership o`}
-	selectShards = database.Text{database.Postgres: `SELECT number, name FROM shards ORDER BY number`}
+	selectShards = database.Text{database.Postgres: `SELECT number, name, epoch FROM shards ORDER BY number`}
 	selectSlots  = database.Text{database.Postgres: `SELECT slot, shard, moved, before, origin, left_as, came_as FROM slot_map`}
+	setEpoch     = database.Text{database.Postgres: `UPDATE shards SET epoch = $2 WHERE number = $1`}
 	insertOwner  = database.Text{database.Postgres: `INSERT INTO ownership (one, name, reads, writes, upkeep) VALUES (1, $1, $2, $2, $2) ON CONFLICT (one) DO NOTHING`}
 	insertShard  = database.Text{database.Postgres: `INSERT INTO shards (number, name)
 		SELECT COALESCE(max(number) + 1, 0), $1 FROM shards ON CONFLICT (name) DO NOTHING`}
@@ -85,7 +87,7 @@ func (s placed) Map(ctx context.Context) (*Map, error) {
 	err := s.read(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
 		b.Query(selectShards, collect(&m.Shards, func(scan database.Scan, _ ...any) (r ShardRow, err error) {
-			return r, scan(&r.Number, &r.Name)
+			return r, scan(&r.Number, &r.Name, &r.Epoch)
 		}))
 		b.Query(selectSlots, func(scan database.Scan) error {
 			var slot int
@@ -102,6 +104,14 @@ func (s placed) Map(ctx context.Context) (*Map, error) {
 		err = ErrAlone
 	}
 	return m, err
+}
+
+// RememberEpoch has the home know the epoch of another shard, for nodes that start while that cannot be reached.
+func (s placed) RememberEpoch(ctx context.Context, shard int, epoch string) error {
+	return s.write(ctx, scope{}, func(t database.Tx) error {
+		_, err := t.Exec(ctx, setEpoch, shard, epoch)
+		return err
+	})
 }
 
 // ErrAlone is the error of a store that is asked for a map and has no other shards.
@@ -283,7 +293,7 @@ func Deal(ctx context.Context, o Options, urls map[string]string) (dealt bool, e
 		}
 		return t.Query(ctx, selectShards, nil, func(scan database.Scan) error {
 			var r ShardRow
-			err := scan(&r.Number, &r.Name)
+			err := scan(&r.Number, &r.Name, &r.Epoch)
 			names = append(names, r.Name)
 			return err
 		})

@@ -234,7 +234,7 @@ func (e *postgresEngine) Check(ctx context.Context) error {
 	case version < MinPostgres:
 		return fmt.Errorf("PostgreSQL %d is too old: at least 15 is needed", version/10000)
 	case recovery:
-		return errors.New("the PostgreSQL server is a standby: give the URL of the primary")
+		return errStandby
 	}
 	return nil
 }

@@ -1,0 +1,52 @@
+package database
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// errStandby is the error of a server that takes no writes: it may be promoted yet.
+var errStandby = errors.New("the PostgreSQL server is a standby: give the URL of the primary")
+
+// Reach looks whether a PostgreSQL server answers at a URL, and may be written. It says nothing of what is in the database. It blocks for as long as ctx lets it.
+func Reach(ctx context.Context, url string) error {
+	cfg, err := pgxpool.ParseConfig(url) // the URL may have settings of a pool
+	if err != nil {
+		return fmt.Errorf("the store's URL: %w", err)
+	}
+	c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	var standby bool
+	if err := c.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+		return err
+	}
+	if standby {
+		return errStandby
+	}
+	return nil
+}
+
+// Unreachable reports whether an error says that a PostgreSQL server cannot be reached just now, or does not take anything: nothing about what is in the
+// database. That a server refuses who asks is not among it.
+func Unreachable(err error) bool {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pe.Code[:min(2, len(pe.Code))] {
+		case "08", "53", "57": // a pooler lost the server; too many connections, a full disk; it begins or ends
+			return true
+		}
+		return false
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	return isNetworkError(err) || errors.Is(err, errStandby) || errors.Is(err, driver.ErrBadConn)
+}
