@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/parley-im/parley/internal/app"
 	"github.com/parley-im/parley/internal/auth"
+	"github.com/parley-im/parley/internal/feed"
 	"github.com/parley-im/parley/internal/shards"
 	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
@@ -82,9 +81,14 @@ type kept interface {
 
 func (p storePlace) open(ctx context.Context) (kept, error) {
 	if len(p.Shards) > 0 {
-		return shards.Open(ctx, shards.Options{Home: p.Store, Others: p.Shards, Store: store.Options{Shared: true}})
+		return p.openShards(ctx)
 	}
 	return p.openOne(ctx)
+}
+
+// openShards opens several stores as one.
+func (p storePlace) openShards(ctx context.Context) (*shards.Store, error) {
+	return shards.Open(ctx, shards.Options{Home: p.Store, Others: p.Shards, Store: store.Options{Shared: true}})
 }
 
 // openOne opens the store that is alone.
@@ -107,29 +111,20 @@ func (p storePlace) withStore(ctx context.Context, use func(kept) error) (err er
 	return use(s)
 }
 
-// eachStore opens each store by itself, beside a server that may be running.
-func (p storePlace) eachStore(ctx context.Context, use func(*store.Store) error) error {
+// withFeed opens the feed of the store, or of all shards as one, beside a server that may be running.
+func (p storePlace) withFeed(ctx context.Context, use func(feed.Keeper) error) error {
 	if len(p.Shards) == 0 {
 		s, err := p.openOne(ctx)
 		if err != nil {
 			return err
 		}
-		return errors.Join(use(s), s.Close())
+		return errors.Join(use(s.Feed()), s.Close())
 	}
-	all, err := shards.Open(ctx, shards.Options{Home: p.Store, Others: p.Shards, Store: store.Options{Shared: true}})
+	s, err := p.openShards(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	stores := all.Stores()
-	if len(stores) <= len(p.Shards) {
-		return errors.Join(errors.New("a shard is away: this is done to all of them, so try again when it is back"), all.Close())
-	}
-	for _, name := range slices.Sorted(maps.Keys(stores)) {
-		fmt.Fprintf(os.Stderr, "The shard %s:\n", name)
-		errs = append(errs, use(stores[name]))
-	}
-	return errors.Join(append(errs, all.Close())...)
+	return errors.Join(use(s.Feed()), s.Close())
 }
 
 type keyCreateCommand struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"github.com/parley-im/parley/internal/broker"
 	"github.com/parley-im/parley/internal/config"
 	"github.com/parley-im/parley/internal/feed"
-	"github.com/parley-im/parley/internal/store"
 	"github.com/parley-im/parley/protocol"
 )
 
@@ -33,24 +33,31 @@ type feedStatusCommand struct {
 	storePlace
 }
 
+// answered reports that something was answered or done, if only by some of the shards.
+func answered(err error) bool {
+	_, partly := errors.AsType[*feed.PartialError](err)
+	return err == nil || partly
+}
+
 // Run is called by the parser.
 func (c *feedStatusCommand) Run(ctx context.Context) error {
-	return c.eachStore(ctx, func(s *store.Store) error {
-		since, err := s.Feed().Since(ctx)
-		if err != nil {
+	return c.withFeed(ctx, func(f feed.Keeper) error {
+		since, err := f.Since(ctx)
+		if !answered(err) {
 			return err
 		}
-		backlog, err := s.Feed().Backlog(ctx)
-		if err != nil {
-			return err
+		backlog, away := f.Backlog(ctx)
+		if !answered(away) {
+			return away
 		}
-		if since == 0 {
-			fmt.Println("There is no feed: no server was ever started with feed.url, or it was ended.")
-		} else {
+		switch {
+		case since != 0:
 			fmt.Printf("The feed began at %s.\n", since)
+		case err == nil:
+			fmt.Println("There is no feed: no server was ever started with feed.url, or it was ended.")
 		}
 		more := ""
-		if backlog.Jobs == feed.MostCounted {
+		if backlog.Jobs >= feed.MostCounted {
 			more = " or more"
 		}
 		fmt.Printf("%d%s events are not acknowledged", backlog.Jobs, more)
@@ -58,7 +65,7 @@ func (c *feedStatusCommand) Run(ctx context.Context) error {
 			fmt.Printf("; the oldest has waited for %s", backlog.Oldest.Round(time.Second))
 		}
 		fmt.Printf(".\n%d dead letters.\n", backlog.Dead)
-		return nil
+		return cmp.Or(away, err)
 	})
 }
 
@@ -75,15 +82,11 @@ func (c *feedReplayCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.eachStore(ctx, func(s *store.Store) error {
-		began, err := s.Feed().Since(ctx)
-		if err != nil {
+	return c.withFeed(ctx, func(f feed.Keeper) error {
+		events, err := feed.Replay(ctx, f, c.Room, since, c.Queue)
+		if errors.Is(err, feed.ErrNone) {
 			return err
 		}
-		if began == 0 {
-			return errors.New("there is no feed: start the server with feed.url and feed.queues first")
-		}
-		events, err := s.Feed().Replay(ctx, c.Room, since, c.Queue)
 		if err != nil {
 			return fmt.Errorf("%d events are to be put again, and then it failed: %w", events, err)
 		}
@@ -119,10 +122,10 @@ const mostDead = 1000
 
 // Run is called by the parser.
 func (c *feedDeadCommand) Run(ctx context.Context) error {
-	return c.eachStore(ctx, func(s *store.Store) error {
-		dead, err := s.Feed().Dead(ctx, mostDead)
-		if err != nil {
-			return err
+	return c.withFeed(ctx, func(f feed.Keeper) error {
+		dead, away := f.Dead(ctx, mostDead)
+		if !answered(away) {
+			return away
 		}
 		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 		for _, d := range dead {
@@ -139,14 +142,14 @@ func (c *feedDeadCommand) Run(ctx context.Context) error {
 			return err
 		}
 		switch {
-		case len(dead) == 0:
+		case away == nil && len(dead) == 0:
 			fmt.Fprintln(os.Stderr, "There is no dead letter.")
 			return nil
-		case !c.Retry && !c.Drop:
-			return nil
+		case len(dead) == 0 || !c.Retry && !c.Drop:
+			return away
 		}
-		n, err := s.Feed().Settle(ctx, c.Retry)
-		if err != nil {
+		n, err := f.Settle(ctx, c.Retry)
+		if !answered(err) {
 			return err
 		}
 		done := "forgotten"
@@ -154,7 +157,7 @@ func (c *feedDeadCommand) Run(ctx context.Context) error {
 			done = "to be put again"
 		}
 		fmt.Fprintf(os.Stderr, "%d dead letters are %s.\n", n, done)
-		return nil
+		return err
 	})
 }
 
@@ -219,8 +222,8 @@ type feedEndCommand struct {
 
 // Run is called by the parser.
 func (c *feedEndCommand) Run(ctx context.Context) error {
-	return c.eachStore(ctx, func(s *store.Store) error {
-		if err := s.Feed().End(ctx); err != nil {
+	return c.withFeed(ctx, func(f feed.Keeper) error {
+		if err := f.End(ctx); err != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "The feed has ended. What the engine has is the engine's.")

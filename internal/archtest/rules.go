@@ -47,7 +47,7 @@ var layout = []row{
 	{pkg: "internal/chat", imports: "protocol internal/tracing", libs: "json", without: sockets + " " + files},
 	{pkg: "internal/delivery", imports: "protocol internal/chat internal/broker internal/tracing", libs: "json", without: sockets},
 	{pkg: "internal/relay", imports: "protocol internal/chat internal/tracing", libs: "json", without: sockets},
-	{pkg: "internal/feed", imports: "internal/broker", without: sockets},
+	{pkg: "internal/feed", imports: "protocol internal/broker", without: sockets},
 	{pkg: "internal/presence", imports: "protocol internal/chat internal/state", without: sockets},
 	{pkg: "internal/retention", imports: "protocol", without: sockets},
 	{pkg: "internal/rates", imports: "protocol internal/chat internal/state", without: sockets},
@@ -72,7 +72,7 @@ var layout = []row{
 	{pkg: "internal/store/slots"},
 	{
 		pkg:     "internal/shards",
-		imports: "protocol internal/chat internal/cluster internal/delivery internal/presence internal/auth internal/privacy internal/store internal/store/database internal/store/slots internal/store/words",
+		imports: "protocol internal/chat internal/cluster internal/delivery internal/feed internal/presence internal/auth internal/privacy internal/store internal/store/database internal/store/slots internal/store/words",
 		libs:    "pgx sync",
 	},
 	{pkg: "internal/store/words", imports: "internal/store/database", libs: "text"},

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/parley-im/parley/internal/feed"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/retention"
 	"github.com/parley-im/parley/internal/shards"
@@ -97,13 +98,15 @@ func (w *whole) each(fn func(*store.Store) error) error {
 	return nil
 }
 
-func (w *whole) of(room string) *store.Store {
+func (w *whole) Of(room string) *store.Store {
 	names := []string{store.Home}
 	for i := 1; i < len(w.at.urls); i++ {
 		names = append(names, fmt.Sprintf("shard%d", i))
 	}
 	return w.Stores()[names[slots.Room(room)*len(names)/slots.Count]]
 }
+
+func (w *whole) Keeper() feed.Keeper { return w.Feed() }
 
 func (w *whole) Lease(ctx context.Context, node string, ttl time.Duration) (share relay.Share, err error) {
 	err = w.each(func(s *store.Store) (err error) {
@@ -127,7 +130,7 @@ func (w *whole) Behind(ctx context.Context, share relay.Share, after string, lim
 func (w *whole) Apply(ctx context.Context, spans []relay.Span) (events int, err error) {
 	parts := map[*store.Store][]relay.Span{}
 	for _, span := range spans {
-		parts[w.of(span.Room)] = append(parts[w.of(span.Room)], span)
+		parts[w.Of(span.Room)] = append(parts[w.Of(span.Room)], span)
 	}
 	for s, part := range parts {
 		n, err := s.Apply(ctx, part)
@@ -149,7 +152,7 @@ func (w *whole) Claim(ctx context.Context, limit int) (rooms []string, due int, 
 }
 
 func (w *whole) Prune(ctx context.Context, room string) (retention.Batch, error) {
-	return w.of(room).Prune(ctx, room)
+	return w.Of(room).Prune(ctx, room)
 }
 
 func (w *whole) Forget(ctx context.Context) (rows int, err error) {

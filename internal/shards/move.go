@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,8 +16,8 @@ import (
 //
 //   - copying. The origin's relay and retention leave the slot alone, and those at it have ended. Its rooms are copied, then what changed meanwhile, as often
 //     as that pays.
-//   - fenced. Nobody may write the slot, and those who were at it have ended. What changed is copied for the last time, and the users. In the transaction that
-//     ends this the target may be read: both shards hold the same.
+//   - fenced. Nobody may write the slot, and those who were at it have ended. What changed is copied for the last time, and the users and what waits for
+//     the feed. In the transaction that ends this the target may be read: both shards hold the same.
 //   - flipped. The map names the target. The origin may not be read, and then the target may be written. What the origin holds is removed.
 //
 // Rows that came by the last copying have changed, in the target's order of commits, after every position of the target from before it was read; and those that
@@ -390,7 +391,7 @@ func (s *slotMove) arrive(ctx context.Context) error {
 			if err := s.catchUp(ctx); err != nil {
 				return err
 			}
-			for _, table := range userTables {
+			for _, table := range slices.Concat(feedTables, userTables) {
 				if _, err := t.Exec(ctx, `DELETE FROM `+table.name+` WHERE `+table.of(s.n)); err != nil {
 					return err
 				}
@@ -455,7 +456,7 @@ func (s *slotMove) remove(ctx context.Context, e *end) error {
 	if reads, writes, err := s.owned(ctx, e); err != nil || reads || writes {
 		return errors.Join(err, ifTrue(reads || writes, "the shard %s serves the slot: nothing of it is removed there", e.name))
 	}
-	for _, table := range append(append([]moved{}, roomTables...), userTables...) {
+	for _, table := range slices.Concat(roomTables, feedTables, userTables) {
 		for {
 			tag, err := e.db.Exec(ctx, `DELETE FROM `+table.name+` WHERE ctid = ANY (ARRAY(SELECT ctid FROM `+table.name+` WHERE `+table.of(s.n)+` LIMIT $1))`, removeMost)
 			if err != nil {

@@ -1,6 +1,7 @@
 package shards
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -52,7 +53,7 @@ func TestEveryTableMovesOrStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	lists := map[string]int{}
-	for _, m := range append(append([]moved{}, roomTables...), userTables...) {
+	for _, m := range slices.Concat(roomTables, feedTables, userTables) {
 		lists[m.name]++
 	}
 	for name := range stays {
@@ -60,7 +61,7 @@ func TestEveryTableMovesOrStays(t *testing.T) {
 	}
 	for _, name := range names {
 		if lists[name] != 1 {
-			t.Errorf("%s is in %d of the lists: its rows move with rooms (roomTables) or with users (userTables), or stay, for a reason (stays)", name, lists[name])
+			t.Errorf("%s is in %d of the lists: its rows move with rooms (roomTables, feedTables) or with users (userTables), or stay, for a reason (stays)", name, lists[name])
 		}
 		delete(lists, name)
 	}

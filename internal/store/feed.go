@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,10 +10,14 @@ import (
 	"github.com/parley-im/parley/internal/feed"
 	"github.com/parley-im/parley/internal/relay"
 	"github.com/parley-im/parley/internal/store/database"
+	"github.com/parley-im/parley/internal/store/slots"
 	"github.com/parley-im/parley/protocol"
 )
 
-var _ feed.Source = (*Feed)(nil)
+var (
+	_ feed.Source = (*Feed)(nil)
+	_ feed.Keeper = (*Feed)(nil)
+)
 
 var (
 	insertSink  = database.SQL(`INSERT INTO sinks (name, since) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
@@ -24,11 +27,12 @@ var (
 	ofTheFeed   = `sink >= 'feed' AND sink < 'feed0'` // feed, and all that begins with feed/
 	deleteJobs  = database.SQL(`DELETE FROM jobs WHERE ` + ofTheFeed)
 	deleteDead  = database.SQL(`DELETE FROM dead_letters WHERE ` + ofTheFeed)
-	countJobs   = database.SQL(`SELECT count(*), COALESCE(min(p.at), 0) FROM (SELECT at FROM jobs WHERE ` + ofTheFeed + ` LIMIT CAST($1 AS BIGINT)) p`)
-	countDead   = database.SQL(`SELECT count(*) FROM dead_letters WHERE ` + ofTheFeed)
-	selectDead  = database.SQL(`SELECT sink, room, seq, at, reason FROM dead_letters WHERE ` + ofTheFeed + ` ORDER BY sink, room, seq LIMIT CAST($1 AS BIGINT)`)
+	countJobs   = database.SQL(`SELECT count(*), COALESCE(min(p.at), 0) FROM (SELECT at FROM jobs WHERE ` + ofTheFeed + ` {rooms room} LIMIT CAST($1 AS BIGINT)) p`)
+	countDead   = database.SQL(`SELECT count(*) FROM dead_letters WHERE ` + ofTheFeed + ` {rooms room}`)
+	selectDead  = database.SQL(`SELECT sink, room, seq, at, reason FROM dead_letters WHERE ` + ofTheFeed + ` {rooms room} ORDER BY sink, room, seq LIMIT CAST($1 AS BIGINT)`)
 	jobsForDead = database.SQL(`INSERT INTO jobs (sink, room, seq, at) SELECT CASE WHEN sink = 'feed' THEN 'feed/again' ELSE sink END, room, seq, $1 FROM dead_letters
-		WHERE ` + ofTheFeed + ` ON CONFLICT (sink, room, seq) DO NOTHING`)
+		WHERE ` + ofTheFeed + ` {writes room} ON CONFLICT (sink, room, seq) DO NOTHING`)
+	settleDead = database.SQL(`DELETE FROM dead_letters WHERE ` + ofTheFeed + ` {writes room}`)
 
 	// makeJobs makes the jobs of a span, before its mark moves. After a rebuild of the search index the relay comes by again: what was handed is left out.
 	makeJobs = database.SQL(`INSERT INTO jobs (sink, room, seq, at) SELECT s.name, e.room, e.seq, $4 FROM room_heads h CROSS JOIN events e CROSS JOIN sinks s
@@ -46,7 +50,7 @@ var (
 	dropJobs = database.SQL(`DELETE FROM jobs WHERE sink = $1 AND (room, seq) IN (SELECT p.a, p.b FROM {places $2} p)`)
 	bury     = database.SQL(`INSERT INTO dead_letters (sink, room, seq, at, reason) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (sink, room, seq) DO NOTHING`)
 
-	selectGrown = database.SQL(`SELECT h.room FROM room_heads h WHERE h.room > $1 AND h.at >= $2 ORDER BY h.room LIMIT CAST($3 AS BIGINT)`)
+	selectGrown = database.SQL(`SELECT h.room FROM room_heads h WHERE h.room > $1 AND h.room < $2 AND h.at >= $3 ORDER BY h.room LIMIT CAST($4 AS BIGINT)`)
 	selectSince = database.SQL(`SELECT e.seq FROM room_heads h CROSS JOIN events e WHERE h.room = $1 AND e.room = h.room AND e.seq > $2 AND e.seq <= h.handed
 		AND e.at >= $3 ORDER BY e.seq LIMIT CAST($4 AS BIGINT)`)
 
@@ -70,7 +74,7 @@ func (f *Feed) Begin(ctx context.Context) error {
 	})
 }
 
-// Since is when jobs began to be made; zero when none are.
+// Since implements feed.Keeper.
 func (f *Feed) Since(ctx context.Context) (since protocol.Time, err error) {
 	err = f.read(ctx, scope{}, func(t database.Tx) error {
 		_, err := one(ctx, t, selectSink, []any{feed.First}, &since)
@@ -79,7 +83,7 @@ func (f *Feed) Since(ctx context.Context) (since protocol.Time, err error) {
 	return since, err
 }
 
-// End has no jobs made any more, and forgets those that there are, and the dead letters.
+// End implements feed.Keeper.
 func (f *Feed) End(ctx context.Context) error {
 	return f.write(ctx, scope{}, func(t database.Tx) error {
 		var b database.Batch
@@ -212,7 +216,7 @@ func (f *Feed) Bury(ctx context.Context, jobs []feed.Job, reason string) error {
 	})
 }
 
-// Backlog implements feed.Source.
+// Backlog implements feed.Source and feed.Keeper.
 func (f *Feed) Backlog(ctx context.Context) (backlog feed.Backlog, err error) {
 	err = f.read(ctx, scope{}, func(t database.Tx) error {
 		var oldest protocol.Time
@@ -228,26 +232,17 @@ func (f *Feed) Backlog(ctx context.Context) (backlog feed.Backlog, err error) {
 	return backlog, err
 }
 
-// DeadLetter is an event that could not be put.
-type DeadLetter struct {
-	Sink   string        `json:"sink"`
-	Room   string        `json:"room"`
-	Seq    protocol.Seq  `json:"seq"`
-	At     protocol.Time `json:"at"` // when it was given up
-	Reason string        `json:"reason"`
-}
-
-// Dead are the first dead letters, at most limit.
-func (f *Feed) Dead(ctx context.Context, limit int) (dead []DeadLetter, err error) {
+// Dead implements feed.Keeper.
+func (f *Feed) Dead(ctx context.Context, limit int) (dead []feed.DeadLetter, err error) {
 	err = f.read(ctx, scope{}, func(t database.Tx) error {
-		return t.Query(ctx, selectDead, []any{limit}, collect(&dead, func(scan database.Scan, _ ...any) (d DeadLetter, err error) {
+		return t.Query(ctx, selectDead, []any{limit}, collect(&dead, func(scan database.Scan, _ ...any) (d feed.DeadLetter, err error) {
 			return d, scan(&d.Sink, &d.Room, &d.Seq, &d.At, &d.Reason)
 		}))
 	})
 	return dead, err
 }
 
-// Settle makes jobs of all dead letters, to be put again, or forgets them; it returns how many there were.
+// Settle implements feed.Keeper.
 func (f *Feed) Settle(ctx context.Context, again bool) (letters int, err error) {
 	err = f.write(ctx, scope{}, func(t database.Tx) error {
 		if again {
@@ -255,62 +250,55 @@ func (f *Feed) Settle(ctx context.Context, again bool) (letters int, err error) 
 				return err
 			}
 		}
-		n, err := t.Exec(ctx, deleteDead)
+		n, err := t.Exec(ctx, settleDead)
 		letters = int(n)
 		return err
 	})
 	return letters, err
 }
 
-// maxReplayed is how many jobs one transaction of a replay makes.
+// maxReplayed is how many rooms one step of a replay looks at, or how many jobs it makes.
 const maxReplayed = 1000
 
-// Replay makes jobs for events that had one, to be put again: those of one room, or with "" of all, that are at least as young as since, into one queue or with
-// "" all. It returns how many it made. What it has made stays when it fails half way.
-func (f *Feed) Replay(ctx context.Context, room string, since protocol.Time, queue string) (events int, err error) {
-	if room != "" {
-		return f.replayRoom(ctx, room, since, queue)
-	}
-	for after := ""; ; {
-		var rooms []string
-		err := f.read(ctx, scope{}, func(t database.Tx) error {
-			rooms = nil
-			return t.Query(ctx, selectGrown, []any{after, since, maxReplayed}, collect(&rooms, scanString))
-		})
-		if err != nil || len(rooms) == 0 {
-			return events, err
+// Rooms implements feed.Keeper. Where the store is one of several it is about the slot of after, which may be a room or how the ids of a slot's rooms begin.
+func (f *Feed) Rooms(ctx context.Context, after string, since protocol.Time) (rooms []string, err error) {
+	err = f.read(ctx, ofRooms(after), func(t database.Tx) error {
+		rooms = nil
+		past := "~"
+		if t.Owned() != nil {
+			past = slots.Prefix(slots.Room(after)) + "~"
 		}
-		for _, room := range rooms {
-			n, err := f.replayRoom(ctx, room, since, queue)
-			if events += n; err != nil {
-				return events, fmt.Errorf("room %s: %w", room, err)
-			}
-			after = room
-		}
-	}
+		return t.Query(ctx, selectGrown, []any{after, past, since, maxReplayed}, collect(&rooms, scanString))
+	})
+	return rooms, err
 }
 
-func (f *Feed) replayRoom(ctx context.Context, room string, since protocol.Time, queue string) (events int, err error) {
-	for after := protocol.Seq(0); ; {
+// Again implements feed.Keeper.
+func (f *Feed) Again(ctx context.Context, room string, after protocol.Seq, since protocol.Time, queue string) (events int, last protocol.Seq, err error) {
+	err = f.write(ctx, ofRooms(room), func(t database.Tx) error {
+		events = 0
+		var sinks int
 		var places [][2]any
-		err := f.read(ctx, scope{}, func(t database.Tx) error {
-			places = nil
-			return t.Query(ctx, selectSince, []any{room, after, since, maxReplayed}, func(scan database.Scan) error {
-				err := scan(&after)
-				places = append(places, [2]any{room, after})
-				return err
-			})
-		})
-		if err != nil || len(places) == 0 {
-			return events, err
+		if _, err := one(ctx, t, countSinks, nil, &sinks); err != nil {
+			return err
 		}
-		err = f.write(ctx, scope{}, func(t database.Tx) error {
-			_, err := t.Exec(ctx, addJobs, feed.AgainFor(queue), database.JSONList(places), protocol.At(f.now()))
+		if sinks == 0 {
+			return feed.ErrNone
+		}
+		err := t.Query(ctx, selectSince, []any{room, after, since, maxReplayed}, func(scan database.Scan) error {
+			err := scan(&last)
+			places = append(places, [2]any{room, last})
 			return err
 		})
-		if err != nil {
-			return events, err
+		if err != nil || len(places) == 0 {
+			return err
 		}
-		events += len(places)
+		events = len(places)
+		_, err = t.Exec(ctx, addJobs, feed.AgainFor(queue), database.JSONList(places), protocol.At(f.now()))
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
 	}
+	return events, last, nil
 }

@@ -142,12 +142,14 @@ func (q Text) on(sharded bool) string {
 //	{returning}  RETURNING with the columns named, where others may write too; see Batch.WriteShared
 //	{rooms c}    AND the room with the id in the column c may be read here; nothing where the store is alone
 //	{users c}    the same of a user
+//	{writes c}   AND the room with the id in the column c may be written here
 //	{upkeep c}   AND the relay and retention may touch the room with the id in the column c
 func SQL(common string) Text {
 	sharded := common
 	for name, test := range map[string]string{
 		"rooms":  "AND get_bit((SELECT reads FROM ownership), room_slot($1)) = 1",
 		"users":  "AND get_bit((SELECT reads FROM ownership), user_slot($1)) = 1",
+		"writes": "AND get_bit((SELECT writes FROM ownership), room_slot($1)) = 1",
 		"upkeep": "AND get_bit((SELECT upkeep FROM ownership), room_slot($1)) = 1",
 	} {
 		mark := regexp.MustCompile(`\{` + name + ` ([^}]*)\}`)

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,12 +16,75 @@ import (
 // roomy is a limit that the tests do not reach.
 var roomy = feed.Limit{Lines: 100, Each: 1000, Bytes: 1 << 30}
 
-// jobs are all that wait.
-func (f *fixture) jobs() []feed.Job {
+// several is what is tested where it is several stores.
+type several interface {
+	Keeper() feed.Keeper
+	Stores() map[string]*store.Store
+	Of(room string) *store.Store
+}
+
+// keeper is the feed of all stores as one.
+func keeper(f *fixture) feed.Keeper {
+	if s, ok := f.store.(several); ok {
+		return s.Keeper()
+	}
+	return alone(f).Feed()
+}
+
+// feedOf is the feed of the store that holds a room.
+func feedOf(f *fixture, room string) *store.Feed {
+	if s, ok := f.store.(several); ok {
+		return s.Of(room).Feed()
+	}
+	return alone(f).Feed()
+}
+
+// feeds are those of each store.
+func feeds(f *fixture) (all []*store.Feed) {
+	s, ok := f.store.(several)
+	if !ok {
+		return []*store.Feed{alone(f).Feed()}
+	}
+	for _, one := range s.Stores() {
+		all = append(all, one.Feed())
+	}
+	return all
+}
+
+// beginFeeds has jobs made in all stores.
+func beginFeeds(f *fixture) {
 	f.Helper()
-	jobs, err := alone(f).Feed().Take(f.Context(), everything, feed.Line{}, roomy)
+	for _, one := range feeds(f) {
+		f.must(one.Begin(f.Context()))
+	}
+}
+
+// jobs are all that wait.
+func (f *fixture) jobs() (all []feed.Job) {
+	f.Helper()
+	for _, one := range feeds(f) {
+		jobs, err := one.Take(f.Context(), everything, feed.Line{}, roomy)
+		f.must(err)
+		all = append(all, jobs...)
+	}
+	slices.SortStableFunc(all, func(a, b feed.Job) int { return cmp.Or(cmp.Compare(a.Sink, b.Sink), cmp.Compare(a.Room, b.Room)) })
+	return all
+}
+
+// settled removes jobs.
+func settled(f *fixture, jobs []feed.Job) {
+	f.Helper()
+	for _, one := range feeds(f) {
+		f.must(one.Done(f.Context(), jobs))
+	}
+}
+
+// replayed puts events again, and says how many.
+func replayed(f *fixture, room string, since protocol.Time, queue string) (events int) {
+	f.Helper()
+	events, err := feed.Replay(f.Context(), keeper(f), room, since, queue)
 	f.must(err)
-	return jobs
+	return events
 }
 
 // named are jobs as texts: sink, number of the room among those given, seq.
@@ -151,9 +216,7 @@ func testJobLines(f *fixture) {
 		rooms = append(rooms, room)
 	}
 	f.apply(f.store)
-	n, err := alone(f).Feed().Replay(f.Context(), rooms[0], 0, "q")
-	f.must(err)
-	f.equal("replayed", n, 5)
+	f.equal("replayed", replayed(f, rooms[0], 0, "q"), 5)
 
 	var lines []string
 	for after := (feed.Line{}); ; {
@@ -199,7 +262,11 @@ func testJobLines(f *fixture) {
 }
 
 func testReplay(f *fixture) {
-	f.must(alone(f).Feed().Begin(f.Context()))
+	for _, room := range []string{"", "r_00none"} {
+		_, err := feed.Replay(f.Context(), keeper(f), room, 0, "")
+		f.fails(err, feed.ErrNone)
+	}
+	beginFeeds(f)
 	one, two := f.room(protocol.Group, "ann"), f.room(protocol.Group, "ann")
 	f.send(one, "ann", "old")
 	f.clock.advance(time.Hour)
@@ -207,14 +274,12 @@ func testReplay(f *fixture) {
 	f.send(one, "ann", "young")
 	f.apply(f.store)
 	f.send(two, "ann", "not applied: its turn comes")
-	f.must(alone(f).Feed().Done(f.Context(), f.jobs()))
+	settled(f, f.jobs())
 	replay := func(room string, since protocol.Time, queue string, want ...string) {
 		f.Helper()
-		events, err := alone(f).Feed().Replay(f.Context(), room, since, queue)
-		f.must(err)
-		f.equal("events", events, len(want))
+		f.equal("events", replayed(f, room, since, queue), len(want))
 		f.equal("jobs", sorted(named(f.jobs(), one, two)), want)
-		f.must(alone(f).Feed().Done(f.Context(), f.jobs()))
+		settled(f, f.jobs())
 	}
 	replay(one, 0, "", "feed/again 0/1", "feed/again 0/2", "feed/again 0/3")
 	replay("", since, "q", "feed/again/q 0/3")
@@ -224,38 +289,36 @@ func testReplay(f *fixture) {
 		f.send(two, "ann", "many")
 	}
 	f.apply(f.store)
-	f.must(alone(f).Feed().Done(f.Context(), f.jobs()))
-	events, err := alone(f).Feed().Replay(f.Context(), two, since, "")
-	f.must(err)
-	f.equal("more than one transaction", events, 1101)
+	settled(f, f.jobs())
+	f.equal("more than one transaction", replayed(f, two, since, ""), 1101)
 }
 
 func testDeadLetters(f *fixture) {
-	f.must(alone(f).Feed().Begin(f.Context()))
+	beginFeeds(f)
 	room := f.room(protocol.Group, "ann")
 	f.send(room, "ann", "x")
 	f.send(room, "ann", "y")
 	f.apply(f.store)
 	jobs := f.jobs()
-	f.must(alone(f).Feed().Bury(f.Context(), jobs[1:2], "too large"+strings.Repeat("é", 1000)))
-	f.must(alone(f).Feed().Bury(f.Context(), jobs[1:2], "again"))
+	f.must(feedOf(f, room).Bury(f.Context(), jobs[1:2], "too large"+strings.Repeat("é", 1000)))
+	f.must(feedOf(f, room).Bury(f.Context(), jobs[1:2], "again"))
 	f.equal("jobs", named(f.jobs(), room), []string{"feed 0/1", "feed 0/3"})
-	dead, err := alone(f).Feed().Dead(f.Context(), 10)
+	dead, err := keeper(f).Dead(f.Context(), 10)
 	f.must(err)
 	f.equal("dead", len(dead), 1)
 	f.equal("reason", dead[0].Reason[:9], "too large")
 	dead[0].Reason = ""
-	f.equal("dead", dead[0], store.DeadLetter{Sink: "feed", Room: room, Seq: 2, At: protocol.At(f.clock.now())})
-	backlog, err := alone(f).Feed().Backlog(f.Context())
+	f.equal("dead", dead[0], feed.DeadLetter{Sink: "feed", Room: room, Seq: 2, At: protocol.At(f.clock.now())})
+	backlog, err := keeper(f).Backlog(f.Context())
 	f.must(err)
 	f.equal("backlog", backlog, feed.Backlog{Jobs: 2, Dead: 1})
 
-	n, err := alone(f).Feed().Settle(f.Context(), true)
+	n, err := keeper(f).Settle(f.Context(), true)
 	f.must(err)
 	f.equal("retried", n, 1)
 	f.equal("jobs", named(f.jobs(), room), []string{"feed 0/1", "feed 0/3", "feed/again 0/2"})
-	f.must(alone(f).Feed().Bury(f.Context(), f.jobs(), "no"))
-	n, err = alone(f).Feed().Settle(f.Context(), false)
+	f.must(feedOf(f, room).Bury(f.Context(), f.jobs(), "no"))
+	n, err = keeper(f).Settle(f.Context(), false)
 	f.must(err)
 	f.equal("forgotten", n, 3)
 	f.equal("jobs", len(f.jobs()), 0)

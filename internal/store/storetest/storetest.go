@@ -200,6 +200,9 @@ func duties() []test {
 		{"retention/a deleted room is emptied", testRetentionDeleted},
 		{"retention/tombstones", testTombstones},
 		{"retention/while others write", testRetentionWriters},
+
+		{"feed/again", testReplay},
+		{"feed/dead letters", testDeadLetters},
 	}
 }
 
@@ -214,8 +217,6 @@ func transactions() []test {
 		{"feed/applied and handed together", testJobsCommitted},
 		{"feed/events as they stand", testJobsStand},
 		{"feed/rooms by pages", testJobLines},
-		{"feed/again", testReplay},
-		{"feed/dead letters", testDeadLetters},
 		{"feed/nodes share the rooms", testFeedLease},
 	}
 }
