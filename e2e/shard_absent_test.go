@@ -27,7 +27,9 @@ func startWithoutAShard(t *testing.T, another bool) {
 	rooms := slices.Concat(home, other)
 	bobs, dans := node.token(bob), node.token(dan)
 	b.call("session.revoke", object{"user": dan, "all": true})
-	before := node.connect(ann, nil)
+	before, stream := node.connect(ann, nil), node.stream(ann, "", object{"device": "stream"})
+	id := stream.lastID()
+	stream.cut()
 	at := object{} // where she stands: the last message of each room she has not got yet
 	for _, room := range rooms {
 		at[room] = before.send(room, "missed", "x") - 1
@@ -47,11 +49,15 @@ func startWithoutAShard(t *testing.T, another bool) {
 	if c.hello["epoch"] != epoch {
 		t.Errorf("the epoch is %v, and was %v", c.hello["epoch"], epoch)
 	}
+	stream = node.stream(ann, id, object{"device": "stream"})
 	for _, room := range home {
 		at[room] = c.send(room, "meanwhile", "y")
-		c.expect("a message to a room of the home", event(room, at[room].(uint64)))
+		for _, one := range []*client{c, stream.client} {
+			one.expect("a message to a room of the home", event(room, at[room].(uint64)))
+		}
 	}
 	c.missesOnly(home, other)
+	id = stream.lastID()
 	for _, token := range []string{bobs, dans} { // nobody knows of either whether it was revoked
 		wantCode(t, "a token of a user who is away", node.admits(token), "unavailable")
 	}
@@ -67,19 +73,24 @@ func startWithoutAShard(t *testing.T, another bool) {
 	if (c.hello["epoch"] == epoch) == another {
 		t.Errorf("the epoch is %v, and was %v", c.hello["epoch"], epoch)
 	}
+	stream = node.stream(ann, id, object{"device": "stream"})
 	for _, room := range other {
-		if another {
-			c.expect("a reset of "+room, signal("reset", room))
-		} else {
-			c.expect("what she missed in "+room, event(room, at[room].(uint64)+1))
+		for _, one := range []*client{c, stream.client} {
+			if another {
+				one.expect("a reset of "+room, signal("reset", room))
+			} else {
+				one.expect("what she missed in "+room, event(room, at[room].(uint64)+1))
+			}
 		}
 	}
 	c.hasAll(home, []string{"x", "y", "z"})
 	c.hasAll(other, []string{"x", "z"})
 	t.Logf("everything works %v after the server is back", time.Since(back).Round(time.Millisecond))
-	c.quiet(home)
-	if !another {
-		c.quiet(other)
+	for _, one := range []*client{c, stream.client} {
+		one.quiet(home)
+		if !another {
+			one.quiet(other)
+		}
 	}
 	if err := node.admits(bobs); err != nil {
 		t.Errorf("a token of a user whose shard is back: %v", err)

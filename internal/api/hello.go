@@ -81,7 +81,7 @@ func resume(entry *delivery.Entry, from *protocol.Resume) {
 // join is what hello does once it is known whose the session is and what it wants (§3). The entry says where it goes on and what it is told first.
 func (p *peer) join(ctx context.Context, id *auth.Identity, params *protocol.HelloParams, entry *delivery.Entry) (protocol.CloseCode, *protocol.Error) {
 	s := p.server
-	p.device, p.epoch = params.Device, s.Epoch() // before it is looked where it stands
+	p.device = params.Device
 	if code, err := s.enter(ctx, p, id, params); err != nil {
 		return code, err
 	}
@@ -92,6 +92,11 @@ func (p *peer) join(ctx context.Context, id *auth.Identity, params *protocol.Hel
 	entry.Sink = &to
 	if p.track != nil {
 		entry.Sink = &streamSink{to, p.track}
+	}
+	ready := entry.Ready
+	entry.Ready = func() {
+		p.epoch = entry.Epoch
+		ready()
 	}
 	follower, err := s.Hub.Enter(ctx, entry)
 	if err != nil {

@@ -20,7 +20,7 @@ type peer struct {
 	session  *gateway.Session
 	identity atomic.Pointer[auth.Identity] // nil before hello; session.refresh changes it
 	device   string
-	epoch    string         // that was told: positions that the client has are of this one, or of one before
+	epoch    string         // that was told: positions that the client has are of this one, or of one before or since
 	entering sync.WaitGroup // from when others can find the peer until it has its follower
 	presence *presence.Session
 	opened   int64              // Unix milliseconds

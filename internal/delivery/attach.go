@@ -63,19 +63,25 @@ func (h *Hub) Enter(ctx context.Context, e *Entry) (*Follower, error) {
 	}
 	f := &Follower{hub: h, sink: e.Sink, all: e.All}
 	f.index = h.followers.add(f)
-	h.users.add(f) // before the places are read
-	gone, err := admission{ctx, h, f}.enter(e)
+	h.users.add(f)           // before the places are read
+	epoch := h.lives.epoch() // before it is looked where the session stands
+	gone, away, err := admission{ctx, h, f}.enter(e)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	f.tellGone(gone)
+	unsaid, good := h.lives.unsaid(e, away)
 	if e.Standing != nil {
 		at := f.standing()
 		for _, room := range gone {
 			at[room] = e.Resume[room]
 		}
+		maps.Copy(at, unsaid)
 		e.Standing(at)
+	}
+	if good {
+		e.Epoch = epoch
 	}
 	f.open(e.Ready)
 	f.settle()
@@ -98,14 +104,14 @@ func (f *Follower) tellGone(rooms []string) {
 	}
 }
 
-// enter attaches the rooms of an Entry and returns those of its Resume that the user may not see.
-func (a admission) enter(e *Entry) (gone []string, err error) {
+// enter attaches the rooms of an Entry and returns those of its Resume that the user may not see, and those that could not be asked about.
+func (a admission) enter(e *Entry) (gone []string, away map[string]struct{}, err error) {
 	var places []chat.Place
 	var unseen missing
 	if e.All {
 		places, err = a.places(nil)
 		if unseen.all, err = unanswered(err); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	named := maps.Clone(e.Resume)
@@ -114,15 +120,15 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 	}
 	if len(named) > 0 {
 		more, err := a.places(slices.Collect(maps.Keys(named)))
-		away, err := unanswered(err)
+		silent, err := unanswered(err)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, p := range more {
 			delete(named, p.Room)
 		}
 		places = append(places, more...)
-		unseen.takeFrom(named, away)
+		unseen.takeFrom(named, silent)
 	}
 	a.f.miss(unseen)
 	wants := make([]*want, len(places))
@@ -139,7 +145,7 @@ func (a admission) enter(e *Entry) (gone []string, err error) {
 	f.rooms = append(make([]uint32, 0, len(f.rooms)+len(wants)), f.rooms...)
 	f.mu.Unlock()
 	lost, err := a.attach(wants)
-	return append(slices.Collect(maps.Keys(named)), lost...), err
+	return append(slices.Collect(maps.Keys(named)), lost...), unseen.named, err
 }
 
 // Subscribe follows a room from after on (nil: from now), a position of the epoch. It calls ready with the head, once, before anything of the room is pushed, and returns nil; a room that is followed already is only answered. Otherwise it returns an error and ready was not

@@ -573,3 +573,46 @@ func TestStanding(t *testing.T) {
 		want(t, "one that is not", lost.story(fresh), []any{"reset"})
 	})
 }
+
+// TestPositionsThatCannotBeLookedAt: what a session knows of a room that is away goes on to be of the life that it is of. So nobody who comes back later passes for
+// one who has seen what the room holds now.
+func TestPositionsThatCannotBeLookedAt(t *testing.T) {
+	for name, stands := range map[string]bool{"of the present life": true, "of another": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var away string
+				n := newNode(t, newStore(), delivery.Options{
+					Epoch:  func() string { return "now" },
+					Stands: func(epoch, room string) bool { return epoch == "now" || stands || room != away },
+				}).start()
+				here := n.create(protocol.Group, "alice")
+				away = n.create(protocol.Group, "alice")
+				n.send(here, 2)
+				n.send(away, 2)
+				n.store.silent = away
+				var standing map[string]protocol.Seq
+				s, epoch := newSink("s", "alice"), ""
+				entry := &delivery.Entry{Sink: s, All: true, Resume: map[string]protocol.Seq{here: 1, away: 1}, Epoch: "then"}
+				entry.Standing = func(at map[string]protocol.Seq) { standing = at }
+				entry.Ready = func() { epoch = entry.Epoch }
+				f, err := n.hub.Enter(t.Context(), entry)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer close(s.gone)
+				defer f.Close()
+				s.entered(f)
+				settle()
+				if stands {
+					want(t, "the epoch", epoch, "now")
+					want(t, "standing", standing, map[string]protocol.Seq{here: 1, away: 1})
+				} else {
+					want(t, "the epoch", epoch, "then")
+					want(t, "standing", standing, map[string]protocol.Seq{here: 1, away: delivery.NoPosition})
+				}
+				want(t, "what is there", s.story(here), []any{2, 3})
+				want(t, "what is away", s.story(away), []any(nil))
+			})
+		})
+	}
+}

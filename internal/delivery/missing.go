@@ -40,6 +40,18 @@ func unanswered(err error) (of func(room string) bool, rest error) {
 	return nil, err
 }
 
+// unsaid is where a session stands in rooms of its Resume that could not be asked about, and whether all of these positions are of the present life of their logs.
+// Nothing has been told of the rooms: the positions are what they were, and those of another life never good again.
+func (l *lives) unsaid(e *Entry, away map[string]struct{}) (at map[string]protocol.Seq, good bool) {
+	at, good = make(map[string]protocol.Seq, len(away)), true
+	for room := range away {
+		if at[room] = e.Resume[room]; !l.stands(e.Epoch, room) {
+			at[room], good = NoPosition, false
+		}
+	}
+	return at, good
+}
+
 // parted are the sessions on this node that miss rooms.
 type parted struct {
 	mu sync.Mutex // rank 2, never together with a Follower's

@@ -93,10 +93,12 @@ type Entry struct {
 	Sink   Sink
 	All    bool                    // follow every room of the user, those joined later too
 	Resume map[string]protocol.Seq // positions to go on from
-	Epoch  string                  // of the positions: a room of which they do not stand gets `reset`
-	Lost   bool                    // there were more positions than are in Resume, and nobody knows which: every other room gets `reset` too
+	// Epoch is that of the positions: a room of which they do not stand gets `reset`. When Ready is called it has become the present one, which the positions are of
+	// from then on; but not while one that does not stand is of a room that could not be asked about, and so gets no `reset` yet: it would be taken for good later.
+	Epoch string
+	Lost  bool // there were more positions than are in Resume, and nobody knows which: every other room gets `reset` too
 	// Standing, if it is not nil, is called right before Ready with where the session stands: the last event that it has of each room that it follows, or
-	// NoPosition, and the positions of Resume in rooms of which it will be told that they are gone.
+	// NoPosition, and the positions of Resume in rooms of which it will be told that they are gone, or that could not be asked about.
 	Standing func(map[string]protocol.Seq)
 	// Ready is called once, when every room is attached and before the first push: it queues the reply to hello.
 	Ready func()

@@ -23,6 +23,7 @@ type store struct {
 	pace    func()       // called by every read before and after its snapshot; may sleep
 	fail    func() error // called by every read; an error is the read's
 	away    string       // a room whose events cannot be read
+	silent  string       // a room whose places cannot be asked about
 	rooms   map[string]*logged
 	changes []storeChange
 	reads   map[string]int // calls by method
@@ -119,8 +120,13 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 		rooms = slices.Sorted(maps.Keys(s.rooms))
 	}
 	var places []chat.Place
+	var err error
 	for _, id := range rooms {
 		l := s.rooms[id]
+		if id == s.silent {
+			err = &delivery.PartialError{Unanswered: func(room string) bool { return room == id }, Err: errAway}
+			continue
+		}
 		if l == nil || !l.sees(user) || all && (!l.members[user].in || l.room.Kind == protocol.Live) {
 			continue
 		}
@@ -133,7 +139,7 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 		}
 		places = append(places, p)
 	}
-	return places, nil
+	return places, err
 }
 
 func (s *store) Heads(_ context.Context, rooms []string) (map[string]protocol.Seq, error) {
