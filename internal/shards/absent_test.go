@@ -245,6 +245,35 @@ func isUnavailable(err error) bool {
 	return ok && pe.Code == protocol.Unavailable
 }
 
+// TestWhatWasReadHolds: of a shard that goes away later it is known who was revoked, and who is invisible.
+func TestWhatWasReadHolds(t *testing.T) {
+	p := part(t)
+	n := p.mustOpen(t)
+	defer n.close(t)
+	there := at(false)
+	if err := n.store.Ensure(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.store.Revoke(t.Context(), there, "", "", 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.store.SetStatus(t.Context(), there, protocol.StatusInvisible, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		revoked, err := n.store.Revocations(t.Context())
+		if want := []auth.Revocation{{User: there, NotBefore: 7}}; err != nil || !slices.Equal(revoked, want) {
+			t.Errorf("revoked are %v, %v", revoked, err)
+		}
+		hidden, err := n.store.Invisible(t.Context(), nil)
+		if err != nil || !slices.Equal(hidden, []string{there}) {
+			t.Errorf("invisible are %v, %v", hidden, err)
+		}
+		p.other.Stop(testkit.Immediate)
+	}
+	p.other.Start()
+}
+
 // TestShardComesBackAsAnother: what is another copy than the one that was remembered has its rooms reset, and nobody else's; and that is what is remembered.
 func TestShardComesBackAsAnother(t *testing.T) {
 	p := part(t)

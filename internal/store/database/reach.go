@@ -14,7 +14,7 @@ import (
 // errStandby is the error of a server that takes no writes: it may be promoted yet.
 var errStandby = errors.New("the PostgreSQL server is a standby: give the URL of the primary")
 
-// Reach looks whether a PostgreSQL server answers at a URL, and may be written. It says nothing of what is in the database. It blocks for as long as ctx lets it.
+// Reach looks whether a PostgreSQL server takes connections at a URL. It says nothing of what is in the database. It blocks for as long as ctx lets it.
 func Reach(ctx context.Context, url string) error {
 	cfg, err := pgxpool.ParseConfig(url) // the URL may have settings of a pool
 	if err != nil {
@@ -24,15 +24,7 @@ func Reach(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(context.WithoutCancel(ctx))
-	var standby bool
-	if err := c.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
-		return err
-	}
-	if standby {
-		return errStandby
-	}
-	return nil
+	return c.Close(ctx)
 }
 
 // Unreachable reports whether an error says that a PostgreSQL server cannot be reached just now, or does not take anything: nothing about what is in the
