@@ -340,7 +340,7 @@ func (c *committer) resolve(w *work) fate {
 			return isUnknown // who sends again asks the store that is opened next
 		}
 		c.log.Warn("looking up a commit whose answer was lost", "attempt", attempt, "error", err)
-		c.pause(attempt)
+		pause(context.Background(), attempt)
 	}
 	return isUnknown
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -346,13 +345,8 @@ func (c *committer) commit(l database.Lane, items []*item) {
 			c.refuse(l, items)
 			return
 		}
-		c.pause(attempt)
+		pause(context.Background(), attempt)
 	}
-}
-
-// pause waits before the next attempt, longer each time, with jitter so that two nodes do not meet again.
-func (c *committer) pause(attempt int) {
-	time.Sleep(time.Duration(attempt*attempt)*20*time.Millisecond + rand.N(20*time.Millisecond))
 }
 
 // try is one transaction. With an error that wraps database.ErrCommitUnknown the work is returned too.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/parley-im/parley/internal/chat"
@@ -104,7 +105,7 @@ func (d *db) write(ctx context.Context, about scope, fn func(database.Tx) error)
 			return fn(t)
 		})
 		again := err != nil && d.engine.Retryable(err) && !errors.Is(err, database.ErrCommitUnknown)
-		if !again || try == maxTries || ctx.Err() != nil {
+		if !again || try == maxTries || !pause(ctx, try) {
 			break
 		}
 	}
@@ -112,6 +113,18 @@ func (d *db) write(ctx context.Context, about scope, fn func(database.Tx) error)
 		d.fatal(err)
 	}
 	return d.told(ctx, err)
+}
+
+// pause waits before a transaction is begun again, longer each time, with jitter so that two that met do not meet again. It reports whether ctx lasted.
+func pause(ctx context.Context, try int) bool {
+	t := time.NewTimer(time.Duration(try*try)*20*time.Millisecond + rand.N(20*time.Millisecond))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // told is an error as callers get it: `unavailable`, with the reason behind it, when trying again may help; otherwise as it is.

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,14 +165,14 @@ func (e *postgresEngine) within(ctx context.Context, how string, fn func(Tx) err
 		return err
 	}
 	if err := fn(t); err != nil {
-		return err
+		return explain(err)
 	}
 	tag, err := c.Exec(ctx, "COMMIT")
 	switch {
 	case err == nil && tag.String() == "ROLLBACK":
 		return pgx.ErrTxCommitRollback
 	case err != nil && how == beginWrite:
-		if pe, ok := errors.AsType[*pgconn.PgError](err); ok && !connectionLost(pe) {
+		if pe, ok := errors.AsType[*pgconn.PgError](err); ok && !ended(pe) {
 			return err // the server said no
 		}
 		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
@@ -202,20 +203,43 @@ func (e *postgresEngine) Heads(ctx context.Context, t Tx, l Lane, rooms []string
 	return t.Query(ctx, q, []any{rooms}, row)
 }
 
-// connectionLost reports errors with which a server ends a connection (class 57P): what was under way may have happened.
-func connectionLost(pe *pgconn.PgError) bool { return len(pe.Code) == 5 && pe.Code[:3] == "57P" }
+// ended reports errors with which a server ends the connection, or itself. Of a COMMIT that was under way they say nothing: a server that panics because its
+// log cannot be written may find the commit there when it recovers.
+func ended(pe *pgconn.PgError) bool {
+	switch cmp.Or(pe.SeverityUnlocalized, pe.Severity) {
+	case "FATAL", "PANIC":
+		return true
+	}
+	return pe.Code[:min(2, len(pe.Code))] == "08" // a pooler lost the server
+}
 
 func (e *postgresEngine) Retryable(err error) bool {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true // whatever the server says to who comes: it begins, ends, is full, or is a standby
+	}
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pe.Code {
-		case "40001", "40P01", "55P03": // serialization failure, deadlock, lock timeout
+		case "40001", "40P01", "55P03", // serialization failure, deadlock, lock timeout
+			readOnly:
 			return true
 		}
-		return connectionLost(pe)
+		switch pe.Code[:min(2, len(pe.Code))] {
+		case "53", "57", "58": // insufficient resources, such as a full disk; an operator intervened; the system failed
+			return true
+		}
+		return ended(pe)
 	}
-	var ce *pgconn.ConnectError
-	return errors.As(err, &ce) || pgconn.SafeToRetry(err) || errors.Is(err, ErrCommitUnknown) || errors.Is(err, ErrMoved) || isNetworkError(err)
+	return pgconn.SafeToRetry(err) || errors.Is(err, ErrCommitUnknown) || errors.Is(err, ErrMoved) || isNetworkError(err)
+}
+
+const readOnly = "25006" // the code of a write that a server does not take
+
+// explain says what the server's own words for it leave open.
+func explain(err error) error {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == readOnly {
+		return fmt.Errorf("the PostgreSQL server takes no writes: default_transaction_read_only is on, or it is a standby: %w", err)
+	}
+	return err
 }
 
 func (e *postgresEngine) Identity(ctx context.Context) (string, error) {
@@ -226,8 +250,9 @@ func (e *postgresEngine) Identity(ctx context.Context) (string, error) {
 
 func (e *postgresEngine) Check(ctx context.Context) error {
 	var version int
-	var recovery bool
-	err := e.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery()`).Scan(&version, &recovery)
+	var recovery, refuses bool
+	err := e.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool`).
+		Scan(&version, &recovery, &refuses)
 	switch {
 	case err != nil:
 		return err
@@ -235,6 +260,8 @@ func (e *postgresEngine) Check(ctx context.Context) error {
 		return fmt.Errorf("PostgreSQL %d is too old: at least 15 is needed", version/10000)
 	case recovery:
 		return errStandby
+	case refuses:
+		return errors.New("the PostgreSQL server takes no writes: default_transaction_read_only is on, in its settings, the database's or the user's: turn it off there")
 	}
 	return nil
 }
