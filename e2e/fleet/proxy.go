@@ -20,6 +20,8 @@ type Proxy struct {
 	delay    atomic.Int64 // see Delay
 	holds    atomic.Int64 // COMMITs to be held
 	released atomic.Pointer[chan struct{}]
+	refusals atomic.Int64 // BEGINs to be refused
+	refusal  atomic.Pointer[[]byte]
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
@@ -74,6 +76,15 @@ func (p *Proxy) HoldCommits(n int) (release func()) {
 	}
 }
 
+// RefuseBegins answers the next transactions that would write, so many, in the server's place: none of them begins, for a reason that has a code of five letters.
+func (p *Proxy) RefuseBegins(n int, code string) {
+	fields := "SERROR\x00VERROR\x00C" + code + "\x00Minjected at BEGIN\x00\x00"
+	answer := append([]byte{'E', 0, 0, 0, byte(4 + len(fields))}, fields...)
+	answer = append(answer, 'Z', 0, 0, 0, 5, 'I') // ready for the next query, in no transaction
+	p.refusal.Store(&answer)
+	p.refusals.Store(int64(n))
+}
+
 // accept carries the connections that come.
 func (p *Proxy) accept(dial func() (net.Conn, error)) {
 	for {
@@ -111,6 +122,12 @@ func (p *Proxy) carry(client, server net.Conn) {
 		}
 		if bytes.Contains(buf[:n], beginMessage) {
 			writes = true
+			if p.refusals.Load() > 0 && p.refusals.Add(-1) >= 0 {
+				if _, err := client.Write(*p.refusal.Load()); err != nil {
+					return
+				}
+				continue
+			}
 		} else if bytes.Contains(buf[:n], readsMessage) {
 			writes = false
 		}

@@ -25,7 +25,9 @@ type Postgres struct {
 
 	t         testing.TB
 	bin       string
-	dir       string // data and socket
+	dir       string // of the socket
+	data      string
+	wal       string // the write-ahead log; "": in data
 	settings  []string
 	as        *syscall.Credential // whom the server runs as; nil: ourselves
 	databases int
@@ -48,6 +50,12 @@ const (
 // Without PostgreSQL on the machine the test is skipped, or fails where CI is set in the environment.
 func StartPostgres(t testing.TB, settings ...string) *Postgres {
 	t.Helper()
+	return startPostgres(t, nil, settings)
+}
+
+// startPostgres starts a server; place may put its parts elsewhere than in its own folder.
+func startPostgres(t testing.TB, place func(*Postgres), settings []string) *Postgres {
+	t.Helper()
 	bin, err := postgresBin()
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -68,8 +76,15 @@ func StartPostgres(t testing.TB, settings ...string) *Postgres {
 	if err := p.unprivileged(); err != nil {
 		t.Fatal(err)
 	}
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata", p.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8",
-		"--locale", "C", "--no-sync")
+	p.data = filepath.Join(p.dir, "data")
+	args := []string{"--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"}
+	if place != nil {
+		place(p)
+	}
+	if p.wal != "" {
+		args = append(args, "--waldir", p.wal, "--wal-segsize", "1")
+	}
+	initdb := exec.Command(filepath.Join(bin, "initdb"), append(args, "--pgdata", p.data)...)
 	initdb.Dir = p.dir
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -88,6 +103,7 @@ func (p *Postgres) Replica() *Postgres {
 	if r.dir, err = os.MkdirTemp("", "parley-pg-"); err != nil {
 		p.t.Fatal(err)
 	}
+	r.data = filepath.Join(r.dir, "data")
 	p.t.Cleanup(func() {
 		r.Stop(Immediate)
 		if err := os.RemoveAll(r.dir); err != nil {
@@ -97,7 +113,7 @@ func (p *Postgres) Replica() *Postgres {
 	if err := r.unprivileged(); err != nil {
 		p.t.Fatal(err)
 	}
-	backup := exec.Command(filepath.Join(p.bin, "pg_basebackup"), "--host", p.dir, "--username", "postgres", "--pgdata", r.data(), "--checkpoint", "fast",
+	backup := exec.Command(filepath.Join(p.bin, "pg_basebackup"), "--host", p.dir, "--username", "postgres", "--pgdata", r.data, "--checkpoint", "fast",
 		"--write-recovery-conf", "--no-sync")
 	backup.Dir = r.dir
 	backup.SysProcAttr = &syscall.SysProcAttr{Credential: r.as}
@@ -166,8 +182,6 @@ func (p *Postgres) unprivileged() error {
 	return os.Chown(p.dir, int(uid), int(gid))
 }
 
-func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
-
 func (p *Postgres) url(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database, RawQuery: url.Values{"host": {p.dir}}.Encode()}
 	return u.String()
@@ -204,7 +218,7 @@ func (p *Postgres) admin(t testing.TB, statement string) {
 // Start starts a server that was stopped, on the data that it left, and returns when it takes connections.
 func (p *Postgres) Start() {
 	p.t.Helper()
-	args := []string{"-D", p.data(), "-k", p.dir, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "log_checkpoints=off"}
+	args := []string{"-D", p.data, "-k", p.dir, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "log_checkpoints=off"}
 	for _, s := range p.settings {
 		args = append(args, "-c", s)
 	}
@@ -220,6 +234,17 @@ func (p *Postgres) Start() {
 		p.t.Fatalf("%v\n%s", err, p.log)
 	}
 	p.server = cmd.Process
+}
+
+// Gone reports that the server has ended by itself, as one does that cannot write its log. It can be started again.
+func (p *Postgres) Gone() bool {
+	select {
+	case <-p.ended:
+		p.server = nil
+		return true
+	default:
+		return false
+	}
 }
 
 // Stop stops the server and returns when it is gone. One that does not run is left alone.
