@@ -22,7 +22,7 @@ type sharded struct {
 	where []string // the flags that say where the stores are
 }
 
-func startSharded(t *testing.T) *sharded {
+func startSharded(t *testing.T, more ...string) *sharded {
 	t.Helper()
 	s := &sharded{t: t, other: testkit.StartPostgres(t)}
 	home, one := testkit.StartPostgres(t).Database(t), s.other.Database(t)
@@ -32,7 +32,7 @@ func startSharded(t *testing.T) *sharded {
 	command(t, "migrate", "--store", home)
 	makeShard(t, home, one)
 	s.one, s.where = one, []string{"--store", home, "--shards", "one=" + one}
-	flags := slices.Concat(s.where, []string{"--broker", testkit.StartNATS(t).URL}, unlimited)
+	flags := slices.Concat(s.where, []string{"--broker", testkit.StartNATS(t).URL}, unlimited, more)
 	s.nodes = []*server{startIn(t, "parley", dir, flags...), startIn(t, "parley", dir, flags...)}
 	return s
 }
