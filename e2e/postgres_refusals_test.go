@@ -184,7 +184,7 @@ func TestPostgresRefusesAtRandom(t *testing.T) {
 	nodes := []*server{one, startIn(t, "parley", one.dir, flags...)}
 	do(t, r.admin, makeRefusals)
 	talk := converse(t, nodes, 40)
-	for range cycles(1, 40) {
+	for range cycles(1, 20) {
 		for _, place := range refusalPlaces {
 			for _, code := range refusalCodes {
 				r.refuse(place, code, 4, 0.1)
