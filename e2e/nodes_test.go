@@ -276,7 +276,13 @@ func TestVersionsRunTogether(t *testing.T) {
 // examined is what the doctor finds in the cluster of a server, and whether it is well.
 func (s *server) examined() (findings []doctor.Finding, well bool) {
 	s.t.Helper()
-	cmd := exec.Command(filepath.Join(binaries, "parley"), "doctor", "--cluster", "--json", "--data", s.dir, "--store", s.flags[slices.Index(s.flags, "--store")+1])
+	args := []string{"doctor", "--cluster", "--json", "--data", s.dir}
+	for i, flag := range s.flags {
+		if flag == "--store" || flag == "--shards" {
+			args = append(args, flag, s.flags[i+1])
+		}
+	}
+	cmd := exec.Command(filepath.Join(binaries, "parley"), args...)
 	cmd.Env = environment()
 	out, err := cmd.Output()
 	if json.Unmarshal(out, &findings) != nil {

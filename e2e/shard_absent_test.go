@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/parley-im/parley/internal/doctor"
 	"github.com/parley-im/parley/internal/testkit"
 )
 
@@ -39,7 +41,7 @@ func startWithoutAShard(t *testing.T, another bool) {
 	if another {
 		node.kill()
 		runs.kill()
-		s.loseEpoch()
+		loseEpoch(t, s.one)
 	}
 	s.other.Stop(testkit.Immediate)
 	node.kill()
@@ -61,9 +63,7 @@ func startWithoutAShard(t *testing.T, another bool) {
 	for _, token := range []string{bobs, dans} { // nobody knows of either whether it was revoked
 		wantCode(t, "a token of a user who is away", node.admits(token), "unavailable")
 	}
-	if up := node.metrics(); up[`parley_shard_up{shard="one"}`] != 0 || up[`parley_shard_up{shard="home"}`] != 1 {
-		t.Error("the metrics do not tell which shard is away")
-	}
+	s.toldOf(node)
 
 	s.other.Start()
 	back := time.Now()
@@ -98,6 +98,54 @@ func startWithoutAShard(t *testing.T, another bool) {
 	wantCode(t, "a token that was revoked", node.admits(dans), "unauthenticated")
 }
 
+// toldOf checks that operators of the node are told what is away, and what needs the home alone works.
+func (s *sharded) toldOf(node *server) {
+	s.t.Helper()
+	if up := node.metrics(); up[`parley_shard_up{shard="one"}`] != 0 || up[`parley_shard_up{shard="home"}`] != 1 {
+		s.t.Error("the metrics do not tell which shard is away")
+	}
+	findings, well := node.examined()
+	if has(s.t, findings, "shard one", doctor.Fail, ""); well {
+		s.t.Error("the doctor says that all is well")
+	}
+	command(s.t, slices.Concat([]string{"key", "list", "--data", node.dir}, s.where)...)
+}
+
+// TestFailoverWithoutAShard has the home become another copy of what it was while the other shard is away: the nodes open themselves anew without it. What it keeps
+// has the same life all along, so that nothing of it is loaded anew.
+func TestFailoverWithoutAShard(t *testing.T) {
+	s := startSharded(t)
+	b := s.backend()
+	ann := named("ann", true)
+	home, other := b.roomsOf(1, ann)
+	sessions := []*client{s.nodes[0].connect(ann, nil), s.nodes[1].connect(ann, object{"device": "another"})}
+	seq := sessions[0].send(other[0], "missed", "x")
+	at := object{home[0]: 1, other[0]: seq - 1}
+	resume := object{"resume": object{"epoch": sessions[0].hello["epoch"], "rooms": at}}
+	s.other.Stop(testkit.Immediate)
+	loseEpoch(t, s.where[1])
+	for i, c := range sessions {
+		c.wantClosed(1012)
+		c = s.again(s.nodes[i], ann, object{"device": fmt.Sprint("without", i), "resume": resume["resume"]})
+		c.expect("a reset", signal("reset", home[0]))
+		at[home[0]] = c.send(home[0], fmt.Sprint("without", i), "y")
+		_, err := c.try("message.send", object{"room": other[0], "client_id": "without", "text": "y"})
+		wantCode(t, "a message to a room that is away", err, "unavailable")
+		c.quiet(other)
+		sessions[i] = c
+	}
+	s.other.Start()
+	for i, c := range sessions {
+		c.wantClosed(1012)
+		resume := object{"epoch": c.hello["epoch"], "rooms": at}
+		c = s.again(s.nodes[i], ann, object{"device": fmt.Sprint("with", i), "resume": resume})
+		c.expect("what she missed", event(other[0], seq))
+		at[other[0]] = c.send(other[0], fmt.Sprint("with", i), "z") - 1
+		seq++
+		c.quiet(append(home, other...))
+	}
+}
+
 // missesOnly checks that rooms which are away are unavailable, and those of the home are not.
 func (c *client) missesOnly(home, away []string) {
 	c.t.Helper()
@@ -128,16 +176,21 @@ func (c *client) hasAll(rooms, want []string) {
 	}
 }
 
-// loseEpoch makes the other shard another copy of what it was.
-func (s *sharded) loseEpoch() {
-	s.t.Helper()
-	db, err := pgx.Connect(s.t.Context(), s.one)
+// loseEpoch makes a store another copy of what it was, and has whoever uses it connect anew.
+func loseEpoch(t *testing.T, url string) {
+	t.Helper()
+	db, err := pgx.Connect(t.Context(), url)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	defer db.Close(s.t.Context())
-	if _, err := db.Exec(s.t.Context(), `UPDATE meta SET value = 'another' WHERE name = 'epoch'`); err != nil {
-		s.t.Fatal(err)
+	defer db.Close(t.Context())
+	for _, statement := range []string{
+		`UPDATE meta SET value = 'another' WHERE name = 'epoch'`,
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+	} {
+		if _, err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
