@@ -347,7 +347,7 @@ func TestShardNobodyKnows(t *testing.T) {
 	}
 }
 
-// TestShardDoesNotAnswer: one that takes connections and says nothing is away, soon enough; so is one that is a standby.
+// TestShardDoesNotAnswer: one that takes connections and says nothing is away, soon enough; so is one that is a standby, or takes no writes.
 func TestShardDoesNotAnswer(t *testing.T) {
 	p := part(t)
 	p.mustOpen(t).close(t)
@@ -357,11 +357,14 @@ func TestShardDoesNotAnswer(t *testing.T) {
 	}
 	defer l.Close()
 	real, replica := p.others["shard1"], p.other.Replica().URL
+	database := real[strings.LastIndex(real, "/")+1 : strings.Index(real, "?")]
+	p.other.Do("ALTER DATABASE " + database + " SET default_transaction_read_only = on")
 	for what, url := range map[string]string{
 		"it is silent":                "postgres://postgres@" + l.Addr().String() + "/x",
 		"it is silent, and pooled":    "postgres://postgres@" + l.Addr().String() + "/x?pool_max_conns=20",
 		"its machine is not there":    "postgres://postgres@shard1.invalid/x",
-		"it follows the one it was":   strings.Replace(replica, "/postgres?", real[strings.LastIndex(real, "/"):strings.Index(real, "?")+1], 1),
+		"it follows the one it was":   strings.Replace(replica, "/postgres?", "/"+database+"?", 1),
+		"it takes no writes":          real,
 		"nobody listens at its place": "postgres://postgres@127.0.0.1:1/x",
 	} {
 		p.others["shard1"] = url

@@ -261,7 +261,7 @@ func (e *postgresEngine) Check(ctx context.Context) error {
 	case recovery:
 		return errStandby
 	case refuses:
-		return errors.New("the PostgreSQL server takes no writes: default_transaction_read_only is on, in its settings, the database's or the user's: turn it off there")
+		return errReadOnly
 	}
 	return nil
 }

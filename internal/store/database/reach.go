@@ -11,8 +11,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// errStandby is the error of a server that takes no writes: it may be promoted yet.
-var errStandby = errors.New("the PostgreSQL server is a standby: give the URL of the primary")
+// Errors of servers that take no writes, and may yet: a standby is promoted, or space is made on a full disk.
+var (
+	errStandby  = errors.New("the PostgreSQL server is a standby: give the URL of the primary")
+	errReadOnly = errors.New("the PostgreSQL server takes no writes: default_transaction_read_only is on, in its settings, the database's or the user's: turn it off there")
+)
 
 // Reach looks whether a PostgreSQL server takes connections at a URL. It says nothing of what is in the database. It blocks for as long as ctx lets it.
 func Reach(ctx context.Context, url string) error {
@@ -27,7 +30,7 @@ func Reach(ctx context.Context, url string) error {
 	return c.Close(ctx)
 }
 
-// Unreachable reports whether an error says that a PostgreSQL server cannot be reached just now, or does not take anything: nothing about what is in the
+// Unreachable reports whether an error says that a PostgreSQL server cannot be reached just now, or takes no writes: nothing about what is in the
 // database. That a server refuses who asks is not among it.
 func Unreachable(err error) bool {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -35,10 +38,10 @@ func Unreachable(err error) bool {
 		case "08", "53", "57": // a pooler lost the server; too many connections, a full disk; it begins or ends
 			return true
 		}
-		return false
+		return pe.Code == readOnly
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
 	}
-	return isNetworkError(err) || errors.Is(err, errStandby) || errors.Is(err, driver.ErrBadConn)
+	return isNetworkError(err) || errors.Is(err, errStandby) || errors.Is(err, errReadOnly) || errors.Is(err, driver.ErrBadConn)
 }
