@@ -132,43 +132,6 @@ func (k *killer) kill() {
 	k.t.Cleanup(func() { _ = k.conn.Close(context.Background()) }) // the last one; the others are closed
 }
 
-// The disk is full, below the data or below the write-ahead log. In the first case a node's reads go on; in the second PostgreSQL gives itself up, and somebody
-// has to start it again when there is room. Nobody touches Parley.
-func TestPostgresDiskIsFull(t *testing.T) {
-	t.Parallel()
-	t.Run("the data", func(t *testing.T) {
-		disk := testkit.NewDisk(t, "128m")
-		pg := disk.StartPostgresData()
-		nodes := twoNodes(t, pg.Database(t))
-		talk := converse(t, nodes, 40)
-		for range cycles(1, 30) {
-			talkUntil(t, talk, talk.count()+100)
-			disk.Fill()
-			outage(t, nodes, 12, func() { reads(t, talk) })
-			disk.Free()
-		}
-		talkUntil(t, talk, talk.count()+200)
-		end(t, talk, nodes)
-	})
-	t.Run("the write-ahead log", func(t *testing.T) {
-		disk := testkit.NewDisk(t, "24m")
-		pg := disk.StartPostgresLog("max_wal_size=1GB", "min_wal_size=2MB", "checkpoint_timeout=1h") // no part of the log is used again
-		nodes := twoNodes(t, pg.Database(t))
-		talk := converse(t, nodes, 40)
-		for range cycles(1, 30) {
-			talkUntil(t, talk, talk.count()+100)
-			disk.Fill()
-			if err := soon("PostgreSQL does not give itself up", pg.Gone); err != nil {
-				t.Fatal(err)
-			}
-			disk.Free()
-			pg.Start()
-		}
-		talkUntil(t, talk, talk.count()+200)
-		end(t, talk, nodes)
-	})
-}
-
 // talkUntil waits for so many acknowledgements.
 func talkUntil(t *testing.T, c *conversation, acked int) {
 	t.Helper()

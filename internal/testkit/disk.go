@@ -45,6 +45,9 @@ func NewDisk(t testing.TB, size string) *Disk {
 	return &Disk{t: t, dir: dir, ballast: filepath.Join(dir, "ballast")}
 }
 
+// Path is where it is mounted.
+func (d *Disk) Path() string { return d.dir }
+
 // Fill takes all the room that is left.
 func (d *Disk) Fill() {
 	d.t.Helper()

@@ -23,7 +23,7 @@ type Engine interface {
 	// Heads locks the head rows of the rooms, in the order given (sorted by id), in a statement of its own; on the fast lane it leaves out rooms that
 	// somebody else holds.
 	Heads(ctx context.Context, t Tx, lane Lane, rooms []string, row func(Scan) error) error
-	// Retryable reports an error after which the same transaction may succeed: a serialization failure, a deadlock, a lost connection.
+	// Retryable reports an error after which the same transaction may succeed: a serialization failure, a deadlock, a lost connection, a full disk.
 	Retryable(err error) bool
 	// Identity is this engine's part of the epoch beside the stored uuid: another one means that another copy of the store is being read.
 	Identity(ctx context.Context) (string, error)

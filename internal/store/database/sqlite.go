@@ -162,8 +162,15 @@ func (e *sqliteEngine) Heads(ctx context.Context, t Tx, _ Lane, rooms []string, 
 }
 
 func (e *sqliteEngine) Retryable(err error) bool {
-	var se *sqlitedriver.Error
-	return errors.As(err, &se) && (se.Code()&0xff == 5 || se.Code()&0xff == 6) // SQLITE_BUSY, SQLITE_LOCKED: another process writes
+	se, ok := errors.AsType[*sqlitedriver.Error](err)
+	if !ok {
+		return false
+	}
+	switch se.Code() & 0xff {
+	case 5, 6, 13: // SQLITE_BUSY, SQLITE_LOCKED: another process writes; SQLITE_FULL: the disk has no room
+		return true
+	}
+	return false
 }
 
 func (e *sqliteEngine) Identity(context.Context) (string, error) {
