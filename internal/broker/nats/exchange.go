@@ -29,6 +29,9 @@ const (
 	ackWait      = 10 * time.Second // without a sign of life of the consumer: then another gets the entry. Nothing else of the queue is under way meanwhile
 	setupTimeout = 5 * time.Second
 	headroom     = 8 << 10 // of the largest message, for the headers
+	// pullAtOnce is how many entries a consumer asks for; it gets them one by one, as MaxAckPending has it. The library keeps as many messages for who reads them,
+	// and drops what does not fit: with 1, an entry that came beside a word of the server's own was lost until NATS gave it again, after ackWait.
+	pullAtOnce   = 64
 	mostReplicas = 5
 )
 
@@ -211,7 +214,7 @@ func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) 
 		}
 		return err
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(pingInterval), jetstream.PullExpiry(6*pingInterval))
+	messages, err := c.Messages(jetstream.PullMaxMessages(pullAtOnce), jetstream.PullHeartbeat(pingInterval), jetstream.PullExpiry(6*pingInterval))
 	if err != nil {
 		return err
 	}

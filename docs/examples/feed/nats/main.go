@@ -34,7 +34,7 @@ func consume(url, queue string) error {
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1))
+	messages, err := consumer.Messages()
 	if err != nil {
 		return err
 	}
