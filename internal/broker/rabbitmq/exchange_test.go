@@ -139,9 +139,10 @@ func (e *engine) feedQueueDeleted(t *testing.T) {
 	if err := x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry("r_deleted", 1)}}); err == nil {
 		t.Error("an entry was acknowledged that is in no queue")
 	}
-	if err := x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry("r_other", 1)}}); err != nil && !strings.Contains(err.Error(), "away") {
-		t.Errorf("an entry that belongs nowhere: %v", err)
-	}
+	// The connection on which that failed is given up, and RabbitMQ may refuse for queues that are just going.
+	brokertest.NewRecorder().Await(t, "an entry that belongs nowhere is no fault", func() bool {
+		return x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry("r_other", 1)}}) == nil
+	})
 	brokertest.NewRecorder().Await(t, "the queue is made again", func() bool {
 		return x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry("r_deleted", 1)}}) == nil
 	})
