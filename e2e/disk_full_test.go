@@ -26,7 +26,7 @@ func TestPostgresDiskIsFull(t *testing.T) {
 	})
 	t.Run("the write-ahead log", func(t *testing.T) {
 		disk := testkit.NewDisk(t, "24m")
-		pg := disk.StartPostgresLog("max_wal_size=1GB", "min_wal_size=2MB", "checkpoint_timeout=1h") // no part of the log is used again
+		pg := disk.StartPostgresLog("max_wal_size=1GB", "checkpoint_timeout=1h", "wal_recycle=off") // no part of the log is used again
 		nodes := twoNodes(t, pg.Database(t))
 		talk := converse(t, nodes, 40)
 		for range cycles(1, 30) {
