@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,7 @@ type Engine interface {
 	// Features says what the engine can do.
 	Features() ExchangeFeatures
 
-	// Close frees what the engine holds. It is called once, after Run and every Consume have returned.
+	// Close frees what the engine holds. It is called once, after Run and every Consume have returned; a Put that is still running may fail.
 	Close()
 }
 
@@ -36,7 +37,7 @@ type Engine interface {
 type Take func(ctx context.Context, header func(name string) string, data []byte) bool
 
 const (
-	retryConsume = 500 * time.Millisecond // between tries to consume a queue
+	retryConsume = 500 * time.Millisecond // between tries to consume a queue, up to twice that
 	watchEvery   = time.Second            // between looks of [Watch]
 )
 
@@ -99,14 +100,14 @@ func (x *exchange) check(b Batch) error {
 	if x.ended.Err() != nil {
 		return ErrExchangeClosed
 	}
+	if !x.engine.Connected() { // and so before the sizes: what the engine takes it may only say when it is there
+		return ErrExchangeAway
+	}
 	most := x.engine.Features().MaxEntry
 	for i := range b.Entries {
 		if n := len(b.Entries[i].Data); n > most {
 			return Refuse(&b.Entries[i], "its frame has %d bytes, and the engine takes %d", n, most)
 		}
-	}
-	if !x.engine.Connected() {
-		return ErrExchangeAway
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ func (x *exchange) Consume(ctx context.Context, queue string, handle func(contex
 			x.Log.Warn("a queue cannot be consumed; trying again until it can", "queue", queue, "error", err)
 		}
 		failing = err != nil
-		Pause(ctx, retryConsume)
+		Pause(ctx, retryConsume+rand.N(retryConsume)) // not all nodes at once
 	}
 	return context.Cause(ctx)
 }
@@ -189,23 +190,18 @@ func (x *exchange) Close() error {
 	return nil
 }
 
-// Watch is an [Engine].Run for an engine whose library keeps the connection by itself: it looks once a second whether the engine is there, until ctx ends, notes in
-// connected what it found, and logs what has changed. Look is told whether the engine was there all the time since it was last called: if not, it makes what the
-// queues need. Whoever learns between two looks that the engine has gone sets connected to false.
-func Watch(ctx context.Context, log *slog.Logger, engine string, tried func(), connected *atomic.Bool, look func(ctx context.Context, was bool) error) {
+// Watch is an [Engine].Run for an engine whose library keeps the connection by itself: it looks once a second whether the engine is there, until ctx ends, and
+// logs what has changed. Look is told whether the engine was connected before: if not, it makes what the queues need. What it finds is for connected to say.
+func Watch(ctx context.Context, log *slog.Logger, engine string, tried func(), connected func() bool, look func(ctx context.Context, was bool) error) {
 	for failing := false; ctx.Err() == nil; Pause(ctx, watchEvery) {
-		was := connected.Load()
+		was := connected()
 		err := look(ctx, was)
 		switch {
 		case ctx.Err() != nil:
-		case err != nil:
-			connected.Store(false)
-			if !failing {
-				log.Warn("the feed cannot use "+engine+"; trying again until it can", "error", err)
-			}
+		case err != nil && !failing:
+			log.Warn("the feed cannot use "+engine+"; trying again until it can", "error", err)
 			failing = true
-		case !was:
-			connected.Store(true)
+		case err == nil && !was:
 			log.Info("the feed is connected to " + engine)
 			failing = false
 		}

@@ -87,11 +87,12 @@ func (x *exchange) settings() []kgo.Opt {
 }
 
 func (x *exchange) Run(ctx context.Context, tried func()) {
-	broker.Watch(ctx, x.Log, "Kafka", tried, &x.ready, x.look)
+	broker.Watch(ctx, x.Log, "Kafka", tried, x.ready.Load, x.look)
 }
 
 // look asks for the topics, and makes those that are not there.
-func (x *exchange) look(ctx context.Context, _ bool) error {
+func (x *exchange) look(ctx context.Context, _ bool) (err error) {
+	defer func() { x.ready.Store(err == nil) }()
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	for {
@@ -191,7 +192,8 @@ func (x *exchange) produce(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-// Consume is a member of the queue's group until ctx ends or something fails. Partitions are not taken away from it while it has records of them in hand.
+// Consume is a member of the queue's group until ctx ends or something fails. Partitions are not taken away from it while it has records of them in hand, unless it
+// has them for longer than a rebalance may take, a minute: then they come again, to another.
 func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) error {
 	topic := x.topic(queue)
 	client, err := kgo.NewClient(append(x.settings(),
@@ -227,7 +229,7 @@ func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) 
 	}
 }
 
-// deliver hands records over until ctx ends, at most for a while: a member that does not poll is taken for dead. It returns what is to be committed.
+// deliver hands records over until ctx ends, and returns what is to be committed.
 func deliver(ctx context.Context, records []*kgo.Record, take broker.Take) (taken []*kgo.Record, err error) {
 	for _, r := range records {
 		header := func(name string) string {

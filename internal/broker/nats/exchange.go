@@ -42,7 +42,7 @@ type exchange struct {
 	replicas int
 	conn     *nats.Conn
 	js       jetstream.JetStream
-	ready    atomic.Bool // the stream and its consumers are there
+	made     atomic.Uint64 // on which connection, counted from 1, the stream and its consumers were seen to be there; 0: on none
 }
 
 // OpenExchange opens a feed. The URL is as Options has it; behind ?replicas=3 the first may say on how many servers of a cluster the stream is kept, 1 when not
@@ -61,7 +61,6 @@ func OpenExchange(ctx context.Context, o broker.ExchangeOptions) (broker.Exchang
 		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.FlusherTimeout(writeTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(1),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(minRetry), nats.ReconnectJitter(maxRetry, maxRetry), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is put again by whom it concerns
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { x.ready.Store(false) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { x.Log.Debug("NATS complains", "error", err) }),
 	}
 	if x.conn, err = nats.Connect(servers, options...); err != nil {
@@ -99,7 +98,7 @@ func feedServers(text string) (servers string, replicas int, err error) {
 }
 
 func (x *exchange) Run(ctx context.Context, tried func()) {
-	broker.Watch(ctx, x.Log, "NATS", tried, &x.ready, x.look)
+	broker.Watch(ctx, x.Log, "NATS", tried, x.Connected, x.look)
 }
 
 // look makes the stream and its consumers whenever the connection is a new one.
@@ -110,6 +109,7 @@ func (x *exchange) look(ctx context.Context, was bool) error {
 	if was {
 		return nil
 	}
+	connection := x.connection()
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	_, err := x.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
@@ -124,6 +124,7 @@ func (x *exchange) look(ctx context.Context, was bool) error {
 			return fmt.Errorf("the consumer %s of the stream %s: %w", x.Queues[i].Name, streamName, err)
 		}
 	}
+	x.made.Store(connection)
 	return nil
 }
 
@@ -144,11 +145,17 @@ func consumerOf(q *broker.Queue) jetstream.ConsumerConfig {
 	}
 }
 
-func (x *exchange) Connected() bool { return x.ready.Load() && x.conn.IsConnected() }
+// connection counts the connections.
+func (x *exchange) connection() uint64 { return x.conn.Stats().Reconnects + 1 }
+
+func (x *exchange) Connected() bool { return x.conn.IsConnected() && x.made.Load() == x.connection() }
 
 func (x *exchange) Put(ctx context.Context, b broker.Batch) error {
 	for _, wave := range broker.Waves(b.Entries) {
 		if err := x.putWave(ctx, b, wave); err != nil {
+			if errors.Is(err, jetstream.ErrNoStreamResponse) {
+				x.made.Store(0) // somebody has deleted it: look makes it again
+			}
 			return fmt.Errorf("put into JetStream: %w", err)
 		}
 	}
@@ -210,7 +217,7 @@ func (x *exchange) Consume(ctx context.Context, queue string, take broker.Take) 
 	c, err := x.js.Consumer(looking, streamName, queue)
 	if err != nil {
 		if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-			x.ready.Store(false) // somebody has deleted it: watch makes it again
+			x.made.Store(0) // as in Put
 		}
 		return err
 	}
@@ -244,7 +251,7 @@ func deliver(ctx context.Context, m jetstream.Msg, take broker.Take) bool {
 	stop()
 	busy.Wait()
 	if taken {
-		_ = m.Ack() // as above
+		_ = m.Ack() // as InProgress
 	}
 	return taken
 }

@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +144,30 @@ func TestConsumerDeleted(t *testing.T) {
 	}
 }
 
+// A stream that somebody deletes is made again, also by a node that only puts.
+func TestStreamDeleted(t *testing.T) {
+	e := startJetStream(t)
+	x := openFeed(t, feedOptions(e.url(), "node", allQueue))
+	defer x.Close()
+	conn, err := natsgo.Connect(e.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(t.Context(), "parley-feed"); err != nil {
+		t.Fatal(err)
+	}
+	put := func() error { return x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry(1)}}) }
+	if err := put(); err == nil {
+		t.Error("an entry was acknowledged that is in no stream")
+	}
+	brokertest.NewRecorder().Await(t, "entries are taken again", func() bool { return put() == nil })
+}
+
 func TestOpenExchangeRefuses(t *testing.T) {
 	for _, url := range []string{"", "nats://", "nats://u:hunter2@127.0.0.1:port", "nats://h:1?replicas=0", "nats://h:1?replicas=x", "nats://h:1?a=b", "nats://h:1,nats://h:2?replicas=3"} {
 		_, err := nats.OpenExchange(t.Context(), feedOptions(url, "node"))
@@ -164,6 +189,11 @@ func TestOpenExchangeBeforeTheServer(t *testing.T) {
 	e.stop(t)
 	if err := put(); err == nil {
 		t.Error("put without a server")
+	}
+	large := feedEntry(2) // larger than anybody knows NATS to take: that is not to be judged before it says so
+	large.Data = make([]byte, 2<<20)
+	if err := x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{large}}); !errors.Is(err, broker.ErrExchangeAway) {
+		t.Errorf("put a large entry without a server: %v", err)
 	}
 	e.options.JetStream, e.options.StoreDir = true, t.TempDir()
 	e.start(t)

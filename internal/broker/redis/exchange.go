@@ -66,11 +66,12 @@ func openExchange(ctx context.Context, o broker.ExchangeOptions, claim time.Dura
 }
 
 func (x *exchange) Run(ctx context.Context, tried func()) {
-	broker.Watch(ctx, x.Log, "Redis", tried, &x.connected, x.look)
+	broker.Watch(ctx, x.Log, "Redis", tried, x.connected.Load, x.look)
 }
 
 // look asks the server for a sign of life, and has it make what the feed needs when it may be another one than before.
-func (x *exchange) look(ctx context.Context, was bool) error {
+func (x *exchange) look(ctx context.Context, was bool) (err error) {
+	defer func() { x.connected.Store(err == nil) }()
 	c := x.client.Load()
 	if c == nil {
 		made, err := rueidis.NewClient(x.options)
