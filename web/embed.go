@@ -37,8 +37,11 @@ type Settings struct {
 	Dev bool `json:"dev"`
 }
 
-// widget is the script that puts conversations into other pages.
-const widget = "/widget.js"
+// Scripts that other pages load: widget puts conversations into them, emoji is the choice of emoji that opens there.
+const (
+	widget = "/widget.js"
+	emoji  = "/emoji.js"
+)
 
 // A file of the client, ready to be served.
 type file struct {
@@ -74,8 +77,8 @@ func serve(from fs.FS, settings Settings) http.Handler {
 			http.Error(w, "The page can only be read.", http.StatusMethodNotAllowed)
 			return
 		}
-		if r.URL.Path == widget {
-			// Any page may load it: there is nothing in it that is not everybody's, and what it may then do is decided by the API.
+		if r.URL.Path == widget || r.URL.Path == emoji {
+			// Any page may load them: there is nothing in them that is not everybody's, and what they may then do is decided by the API.
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}

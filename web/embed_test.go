@@ -20,6 +20,7 @@ var client = fstest.MapFS{
 	"built/app/assets/index-Cd34.css": {Data: []byte("p {}")},
 	"built/app/mark.svg":              {Data: []byte("<svg/>")},
 	"built/app/widget.js":             {Data: []byte("(() => {})()")},
+	"built/app/emoji.js":              {Data: []byte("export {}")},
 }
 
 func get(t *testing.T, from fs.FS, settings Settings, method, target string, header http.Header) *http.Response {
@@ -175,17 +176,19 @@ func TestRefusesFilesOfUnknownKind(t *testing.T) {
 }
 
 func TestAnyPageMayLoadTheWidget(t *testing.T) {
-	response := get(t, client, Settings{}, http.MethodGet, "/widget.js", http.Header{"Origin": {"https://other.example"}})
-	header := response.Header
-	if response.StatusCode != http.StatusOK || header.Get("Access-Control-Allow-Origin") != "*" || header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
-		t.Errorf("GET /widget.js: %d %v", response.StatusCode, header)
-	}
-	if header.Get("Content-Type") != "text/javascript; charset=utf-8" || header.Get("Cache-Control") != "no-cache" || header.Get("ETag") == "" {
-		t.Errorf("GET /widget.js: %v", header)
-	}
-	again := get(t, client, Settings{}, http.MethodGet, "/widget.js", http.Header{"If-None-Match": {header.Get("ETag")}})
-	if again.StatusCode != http.StatusNotModified || again.Header.Get("Access-Control-Allow-Origin") != "*" {
-		t.Errorf("with the same ETag: %d %v", again.StatusCode, again.Header)
+	for _, target := range []string{"/widget.js", "/emoji.js"} {
+		response := get(t, client, Settings{}, http.MethodGet, target, http.Header{"Origin": {"https://other.example"}})
+		header := response.Header
+		if response.StatusCode != http.StatusOK || header.Get("Access-Control-Allow-Origin") != "*" || header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
+			t.Errorf("GET %s: %d %v", target, response.StatusCode, header)
+		}
+		if header.Get("Content-Type") != "text/javascript; charset=utf-8" || header.Get("Cache-Control") != "no-cache" || header.Get("ETag") == "" {
+			t.Errorf("GET %s: %v", target, header)
+		}
+		again := get(t, client, Settings{}, http.MethodGet, target, http.Header{"If-None-Match": {header.Get("ETag")}})
+		if again.StatusCode != http.StatusNotModified || again.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s with the same ETag: %d %v", target, again.StatusCode, again.Header)
+		}
 	}
 	for _, target := range []string{"/", "/mark.svg", "/assets/index-Ab12.js"} {
 		if header := get(t, client, Settings{}, http.MethodGet, target, nil).Header; header.Get("Access-Control-Allow-Origin") != "" || header.Get("Cross-Origin-Resource-Policy") != "" {

@@ -157,10 +157,14 @@ export class Person {
     return this.log.getByRole('listitem').filter({ has: this.page.locator(TEXT).and(this.page.getByText(text, { exact: true })) });
   }
 
-  /** Uses the toolbar of a message. */
+  /** Uses the toolbar of a message; in a narrow column that is a menu. */
   async act(text, name) {
     await this.message(text).hover();
-    await this.message(text).getByRole('toolbar', { name: 'Message' }).getByRole('button', { name }).click();
+    const toolbar = this.message(text).getByRole('toolbar', { name: 'Message' });
+    const [tool, more] = [name, 'More'].map((name) => toolbar.getByRole('button', { name, exact: true }));
+    await tool.or(more).click();
+    const menu = this.page.getByRole('menu', { name: 'Message' });
+    if (await menu.isVisible()) await menu.getByRole('menuitem', { name, exact: true }).click();
   }
 
   /** The texts of the messages that are shown, from the top. */

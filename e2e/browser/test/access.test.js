@@ -31,6 +31,7 @@ const CONVERSATION = `
         - time: TIME
   - textbox "Message":
     - /placeholder: Write a message
+  - button "Emoji"
   - button "Send" [disabled]
 `.trim();
 

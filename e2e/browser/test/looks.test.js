@@ -38,7 +38,7 @@ async function picture(person, name) {
 async function checkFits({ page }, name) {
   const outside = await page.evaluate(() => {
     const { innerWidth: width, innerHeight: height } = window;
-    const used = [...document.querySelectorAll('header button, footer button, textarea, input, [role=toolbar] button')].filter((node) => node.checkVisibility());
+    const used = [...document.querySelectorAll('header button, footer button, textarea, input, [role=toolbar] button, [role=menuitem], [role=combobox]')].filter((node) => node.checkVisibility());
     const lies = (node) => {
       const { left, right, top, bottom } = node.getBoundingClientRect();
       return left < 0 || top < 0 || right > width || bottom > height;
@@ -140,11 +140,10 @@ story('a phone shows one thing at a time, and everything can be reached', async 
   await page.getByRole('button', { name: 'Send' }).tap();
   await bob.sees('Are you on your way?', long, 'Yes');
   await alice.message('Are you on your way?').tap();
-  await page.getByRole('toolbar', { name: 'Message' }).waitFor();
-  await look(alice, 'the toolbar on a phone');
-  await page.getByRole('button', { name: 'React' }).tap();
-  await look(alice, 'the choice of reactions on a phone');
-  await page.getByRole('button', { name: 'React with 👍' }).tap();
+  const menu = page.getByRole('menu', { name: 'Message' });
+  await menu.waitFor();
+  await look(alice, 'the menu of a message on a phone');
+  await menu.getByRole('menuitem', { name: 'React with 👍' }).tap();
   await bob.message('Are you on your way?').getByRole('button', { name: '👍, 1' }).waitFor();
 
   await page.getByRole('button', { name: 'Details' }).tap();

@@ -1,6 +1,7 @@
 import { ParleyProvider, useConnection } from "@parley-im/react";
 import { useEffect, useState, type ReactNode } from "react";
 
+import { EmojiProvider, emojiFrom } from "../conversation/emoji.js";
 import { openAccount } from "./account.js";
 import { Banner, type Help } from "./banner.js";
 import { Host } from "./host.js";
@@ -9,6 +10,8 @@ import { Notices } from "./notices.js";
 import type { Settings } from "./settings.js";
 import { Shell } from "./shell.js";
 import { SignIn } from "./signin.js";
+
+const emoji = emojiFrom(location.origin, () => localStorage);
 
 /** The whole client: whoever is signed in, or the way to be. */
 export function App({ settings }: { settings: Settings }): ReactNode {
@@ -62,7 +65,7 @@ export function App({ settings }: { settings: Settings }): ReactNode {
       <Notices>
         <Banner onHelp={help} />
         <Refused identity={account.identity} onRefused={refused} />
-        <Shell onSignOut={() => void leave()} onRenamed={account.renamed} />
+        <EmojiProvider value={emoji}><Shell onSignOut={() => void leave()} onRenamed={account.renamed} /></EmojiProvider>
       </Notices>
     </ParleyProvider>
   );

@@ -1,4 +1,4 @@
-import { useParley, useRoom, useUnread } from "@parley-im/react";
+import { useParley, useRoom, useRooms, useUnread } from "@parley-im/react";
 import { useEffect, useRef, useState, type ReactNode, type RefObject } from "react";
 
 import { Conversation } from "../conversation/conversation.js";
@@ -129,11 +129,13 @@ function LivePage({ room }: { room: string }): ReactNode {
 }
 
 function Nothing(): ReactNode {
+  const { rooms } = useRooms();
   return (
     <div className="empty nothing">
       <Mark />
-      <h2>Nothing open</h2>
-      <p>Choose a conversation, or start a new one.</p>
+      {rooms.length > 0
+        ? <><h2>Nothing open</h2><p>Choose a conversation, or start a new one.</p></>
+        : <><h2>Welcome</h2><p>Your conversations will be here.</p></>}
     </div>
   );
 }

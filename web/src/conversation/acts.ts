@@ -10,7 +10,7 @@ export function useActs(room: Room, input: RefObject<HTMLTextAreaElement | null>
   const [removing, setRemoving] = useState<Message>();
   const [problem, setProblem] = useState("");
   const attempt = useRef((promise: Promise<unknown>): void => void promise.then(() => setProblem(""), (error: unknown) => setProblem(words(error))));
-  const acts = useMemo<Omit<MessageActs, "jump">>(() => ({
+  const acts = useMemo<Omit<MessageActs, "jump" | "open">>(() => ({
     react: (message, emoji) => attempt.current(room.react(message.seq, emoji, !message.reactions.some((r) => r.emoji === emoji && r.mine))),
     reply: (message) => {
       setEditing(undefined);

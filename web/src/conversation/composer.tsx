@@ -8,6 +8,7 @@ import { IconButton } from "../design/button.js";
 import { Icon } from "../design/icon.js";
 import { excerpt, mentionsIn } from "../text/parts.js";
 import { Completion, useCompletion } from "./completion.js";
+import { EmojiButton } from "./emoji.js";
 import { moderates, useMembers, useMessage, useName } from "./names.js";
 import { shortTime } from "./times.js";
 
@@ -101,6 +102,7 @@ export function Composer({ room, thread, editing, onEdited, lastOwn, onEdit, inp
           ref={input} rows={1} dir="auto" aria-label="Message" placeholder="Write a message" value={text} {...completion.aria}
           onChange={(event) => setText(event.target.value)} onKeyDown={key} onSelect={completion.moved}
         />
+        <EmojiButton input={input} onText={setText} />
         <button className="send" aria-label={editing ? "Save" : "Send"} title={editing ? "Save" : "Send"} disabled={text.trim() === ""}>
           <Icon name={editing ? "check" : "send"} />
         </button>

@@ -2,7 +2,7 @@
 // come and go at both ends, stays at the end where it is there, and marks as read what is seen.
 
 import type { Room, Timeline, TimelineState } from "@parley-im/client";
-import { useParley, useRoom } from "@parley-im/react";
+import { useConnection, useParley, useRoom } from "@parley-im/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type FocusEvent, type KeyboardEvent, type MouseEvent, type PointerEvent, type ReactNode } from "react";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 
@@ -14,6 +14,7 @@ import { moderates } from "./names.js";
 import { rowsOf, type Row } from "./rows.js";
 import { useSteps } from "./steps.js";
 import { dayTitle } from "./times.js";
+import type { Opened } from "./toolbar.js";
 
 /** So close to the end one is there. */
 const near = 48;
@@ -21,6 +22,10 @@ const near = 48;
 const ahead = 1200;
 /** So far below the upper edge is the line of what is new. */
 const below = 12;
+/** Columns so wide have the tools of a message stand beside it, as conversation.css has it. */
+const roomy = 640;
+/** So long it is said that a message is not there, in milliseconds. */
+const said = 6000;
 
 /** Where a list is asked to go: a new object with every wish. */
 export interface Target {
@@ -35,7 +40,7 @@ export interface MessageListProps {
   /** the root of the thread that this is: it is read in its room, and opens no threads of its own */
   readonly thread?: number;
   readonly target?: Target | undefined;
-  readonly acts: Omit<MessageActs, "jump">;
+  readonly acts: Omit<MessageActs, "jump" | "open">;
   /** what stands above the first message of all */
   readonly beginning: ReactNode;
 }
@@ -54,7 +59,7 @@ export function MessageList({ room, timeline, state, thread, target, acts, begin
   const active = useActive();
   const direct = entry?.room.kind === "direct";
   const moderator = moderates(entry?.me);
-  const all = useMemo<MessageActs>(() => ({ ...acts, jump: place.jump }), [acts, place.jump]);
+  const all = useMemo<MessageActs>(() => ({ ...acts, jump: place.jump, open: active.show }), [acts, place.jump, active.show]);
   const waiting = state.items.at(-1);
   useEffect(() => {
     if (waiting?.type !== "outgoing") return;
@@ -76,7 +81,7 @@ export function MessageList({ room, timeline, state, thread, target, acts, begin
         return (
           <Message
             row={row} room={room.id} direct={direct} moderator={moderator} thread={thread} acts={all}
-            active={row.key === active.key} flash={row.item.type === "message" && row.item.message.seq === place.flash}
+            active={row.key === active.key} open={row.key === active.key ? active.open : undefined} flash={row.item.type === "message" && row.item.message.seq === place.flash}
           />
         );
     }
@@ -92,6 +97,7 @@ export function MessageList({ room, timeline, state, thread, target, acts, begin
           {(data) => <div key={data.key} className="row">{row(data)}</div>}
         </Virtualizer>
       </div>
+      <div className="log-note" aria-live="polite">{place.gone && <p>This message is no longer there.</p>}</div>
       {place.away && (
         <div className="to-end">
           {!threaded && entry !== undefined && entry.me.unread > 0 && <span className="badge" aria-hidden="true">{entry.me.unread > 999 ? "999+" : entry.me.unread}</span>}
@@ -162,6 +168,10 @@ function usePlace(placing: Placing) {
   const newest = useRef(false); // the newest messages were asked for, and are not here yet
   const [away, setAway] = useState(false);
   const [flash, setFlash] = useState<number>();
+  const seeking = useRef(0);
+  const [gone, setGone] = useState(false);
+  const parley = useParley();
+  const live = useConnection().status === "live";
 
   const look = useCallback(() => {
     const { room, timeline, state, rows, threaded } = now.current;
@@ -214,22 +224,44 @@ function usePlace(placing: Placing) {
     return true;
   }, [go]);
 
-  const jump = useCallback((seq: number) => {
-    setFlash(undefined);
-    if (show(seq)) return;
-    wish.current = seq;
-    void now.current.timeline.jump(seq);
-  }, [show]);
-
   const latest = useCallback(() => {
-    newest.current = now.current.state.newer;
+    newest.current = now.current.timeline.get().newer;
     go("end"); // at once, or with the newest messages
     if (newest.current) void now.current.timeline.latest();
   }, [go]);
 
+  /** Has the part of the log loaded where a message is, and gives up where it turns out that there is none. */
+  const seek = useCallback(async (seq: number) => {
+    const { timeline } = now.current;
+    wish.current = seq;
+    const attempt = ++seeking.current;
+    await timeline.jump(seq);
+    if (attempt !== seeking.current) return;
+    seeking.current = 0;
+    const { items, loading, error } = timeline.get();
+    const found = items.some((item) => item.type === "message" && item.message.seq === seq);
+    if (found || loading || wish.current !== seq || !scroller.current || parley.connection.get().status !== "live") return;
+    wish.current = undefined;
+    if (error) return; // which is said above the messages
+    placed.current = now.current.generation;
+    setGone(true);
+    latest();
+  }, [latest, parley]);
+
+  const jump = useCallback((seq: number) => {
+    setFlash(undefined);
+    setGone(false);
+    if (show(seq)) wish.current = undefined;
+    else void seek(seq);
+  }, [show, seek]);
+
   useEffect(() => {
     if (target) jump(target.seq);
   }, [target]);
+
+  useEffect(() => {
+    if (live && wish.current !== undefined && seeking.current === 0) void seek(wish.current); // the connection was lost on the way
+  }, [live, seek]);
 
   // After every change of rows: the first place, a wish, or what is held.
   useLayoutEffect(() => {
@@ -240,7 +272,7 @@ function usePlace(placing: Placing) {
     if (wish.current !== undefined && show(wish.current)) {
       wish.current = undefined;
       placed.current = generation;
-    } else if (placed.current !== generation && wish.current === undefined) {
+    } else if (placed.current !== generation && (wish.current === undefined || seeking.current === 0)) {
       const { mark, timeline, room } = now.current;
       const first = rows.find((row) => row.type === "message");
       const firstSeq = first?.item.type === "message" ? first.item.message.seq : 0;
@@ -270,12 +302,18 @@ function usePlace(placing: Placing) {
     return () => clearTimeout(timer);
   }, [flash]);
 
+  useEffect(() => {
+    if (!gone) return;
+    const timer = setTimeout(() => setGone(false), said);
+    return () => clearTimeout(timer);
+  }, [gone]);
+
   const resized = useCallback(() => {
     hold();
     look();
   }, [hold, look]);
 
-  return { scroller, list, scrolled, resized, jump, latest, away, flash };
+  return { scroller, list, scrolled, resized, jump, latest, away, flash, gone };
 }
 
 /** The key of the last message in view; undefined while anything there is still to be measured, or rendered at all. */
@@ -292,27 +330,43 @@ function lastSeen(scroller: HTMLElement): string | undefined {
   return begun?.querySelector<HTMLElement>("[data-key]")!.dataset["key"];
 }
 
-/** Which message has its tools shown: the one under the pointer or the focus. */
+interface Active {
+  readonly key: string | undefined;
+  readonly open: Opened | undefined;
+}
+
+/** Which message has its tools shown: the one under the pointer or the focus, but while something is open of one it is that. */
 function useActive() {
-  const [key, setKey] = useState<string>();
+  const [{ key, open }, setActive] = useState<Active>({ key: undefined, open: undefined });
+  const show = useCallback((open: Opened | undefined) => setActive((was) => (was.open === open ? was : { ...was, open })), []);
   const handlers = useMemo(() => {
+    const at = (key: string | undefined, open?: Opened): void => setActive((was) => (was.open || (was.key === key && !open) ? was : { key, open }));
     const message = (target: EventTarget): HTMLElement | null => (target as HTMLElement).closest<HTMLElement>("[data-key]");
     return {
-      onPointerOver: (event: PointerEvent) => event.pointerType === "mouse" && setKey(message(event.target)?.dataset["key"]),
-      onPointerLeave: (event: PointerEvent<HTMLElement>) => event.currentTarget.matches(":focus-within") || setKey(undefined),
-      onClick: (event: MouseEvent) => (event.target as HTMLElement).closest("button, a") ?? setKey(message(event.target)?.dataset["key"]), // where nothing hovers
-      onFocus: (event: FocusEvent) => setKey(message(event.target)?.dataset["key"]),
+      onPointerOver: (event: PointerEvent) => event.pointerType === "mouse" && at(message(event.target)?.dataset["key"]),
+      onPointerLeave: ({ currentTarget }: PointerEvent<HTMLElement>) => currentTarget.querySelector(":focus-visible") ?? at(undefined),
+      onClick: ({ target, currentTarget }: MouseEvent<HTMLElement>) => {
+        if ((target as HTMLElement).closest("button, a, [popover]")) return;
+        const touched = message(target);
+        const folds = matchMedia("(hover: none)").matches && currentTarget.clientWidth <= roomy;
+        at(touched?.dataset["key"], folds && touched?.dataset["usable"] ? "menu" : undefined);
+      },
+      onFocus: (event: FocusEvent) => at(message(event.target)?.dataset["key"]),
+      onBlur: ({ relatedTarget, currentTarget }: FocusEvent<HTMLElement>) => {
+        const to = relatedTarget as HTMLElement | null;
+        if (to && !currentTarget.contains(to) && !to.closest("dialog")) at(undefined); // a dialog gives the focus back
+      },
       onKeyDown: move,
     };
   }, []);
-  return { key, handlers };
+  return { key, open, show, handlers };
 }
 
 /** Arrow keys go from message to message. */
 function move(event: KeyboardEvent<HTMLElement>): void {
   const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
   const from = event.target as HTMLElement;
-  if (step === undefined || from.closest("[role=toolbar]")) return;
+  if (step === undefined || from.closest("[role=toolbar], [popover]")) return;
   const messages = [...event.currentTarget.querySelectorAll<HTMLElement>("[data-key]")];
   const at = messages.indexOf(from.closest<HTMLElement>("[data-key]")!);
   const next = at < 0 ? messages.at(-1) : messages[at + step];

@@ -13,11 +13,13 @@ import { Reactions } from "./reactions.js";
 import { origin, type Row } from "./rows.js";
 import { Status, type Progress } from "./status.js";
 import { clock, exactly } from "./times.js";
-import { Toolbar, type Acts } from "./toolbar.js";
+import { Toolbar, type Acts, type Opened } from "./toolbar.js";
 
 /** What can be done with a message, and from where one gets to others. */
 export interface MessageActs extends Acts {
   jump(seq: number): void;
+  /** opens something of the message that has its tools shown, or closes what is open */
+  open(what: Opened | undefined): void;
   retry(key: string): void;
   cancel(key: string): void;
 }
@@ -32,6 +34,8 @@ export interface MessageProps {
   readonly moderator: boolean;
   /** the pointer or the focus is on it */
   readonly active: boolean;
+  /** what is open of it */
+  readonly open?: Opened | undefined;
   /** one has just come here from elsewhere */
   readonly flash: boolean;
   /** the root of the thread that is shown: what every message there answers need not be said */
@@ -40,7 +44,7 @@ export interface MessageProps {
 }
 
 /** One message: bubble, reactions, and what to do where it was not sent. */
-export const Message = memo(function Message({ row, room, direct, moderator, active, flash, thread, acts }: MessageProps): ReactNode {
+export const Message = memo(function Message({ row, room, direct, moderator, active, open, flash, thread, acts }: MessageProps): ReactNode {
   const { me } = useParley();
   const { item, first, last } = row;
   const { user } = origin(item, me);
@@ -48,16 +52,17 @@ export const Message = memo(function Message({ row, room, direct, moderator, act
   const own = user === me;
   const message = item.type === "message" ? item.message : undefined;
   const deleted = message?.deleted_at !== undefined;
+  const usable = message !== undefined && !deleted;
   const classes = ["message", own ? "own" : "other", first && "first", last && "last", direct && "direct", flash && "flash"].filter(Boolean).join(" ");
   return (
-    <div className={classes} data-key={row.key} tabIndex={-1}>
+    <div className={classes} data-key={row.key} data-usable={usable || undefined} tabIndex={-1}>
       {!own && !direct && first && <Avatar id={user ?? ""} name={name} size="small" />}
       <Bubble row={row} room={room} own={own} deleted={deleted} thread={thread} acts={acts} author={!own && !direct && first ? name : undefined} said={own ? "You" : name}>
-        {active && message && !deleted && (
-          <Toolbar message={message} own={own} moderator={moderator} threaded={thread !== undefined} acts={acts} />
+        {active && usable && (
+          <Toolbar message={message} own={own} moderator={moderator} threaded={thread !== undefined} open={open} acts={acts} />
         )}
       </Bubble>
-      {message && !deleted && <Reactions message={message} acts={acts} />}
+      {usable && <Reactions message={message} acts={acts} />}
       {message && thread === undefined && message.replies > 1 && (
         <Button look="plain" className="replies" onClick={() => acts.thread(message)}>{message.replies} replies</Button>
       )}

@@ -13,8 +13,8 @@ export function Quote({ room, seq, onJump }: { room: string; seq: number; onJump
   const name = useName(message?.user);
   const gone = message === null || message?.deleted_at !== undefined;
   return (
-    <button type="button" className="quote" onClick={() => onJump(seq)}>
-      {message && <span className={`quote-name hue-name ${hue(message.user ?? "")}`}>{message.user === me ? "You" : name} </span>}
+    <button type="button" className={message ? `quote ${hue(message.user ?? "")}` : "quote"} onClick={() => onJump(seq)}>
+      {message && <span className="quote-name hue-name">{message.user === me ? "You" : name} </span>}
       <span className="quote-text">{gone ? "Message deleted" : message ? excerpt(plainText(message.text ?? ""), 90) : "…"}</span>
     </button>
   );

@@ -39,7 +39,7 @@ export function Thread({ room, entry, root, onClose }: { room: Room; entry: Inbo
 }
 
 /** The message that a thread is about. */
-function Root({ room, entry, seq, acts, count }: { room: Room; entry: InboxEntry; seq: number; acts: Omit<MessageActs, "jump">; count: number }): ReactNode {
+function Root({ room, entry, seq, acts, count }: { room: Room; entry: InboxEntry; seq: number; acts: Omit<MessageActs, "jump" | "open">; count: number }): ReactNode {
   const message = useMessage(room.id, seq);
   const { me } = useParley();
   const item = useMemo<Item | undefined>(() => message ? { type: "message", key: `root ${seq}`, message: message as Message & { data: unknown }, status: undefined } : undefined, [message]);
@@ -48,7 +48,7 @@ function Root({ room, entry, seq, acts, count }: { room: Room; entry: InboxEntry
     <div className="thread-root">
       <MessageView
         row={{ type: "message", key: item.key, item, first: true, last: true }} room={room.id} direct={entry.room.kind === "direct" && message?.user !== me}
-        moderator={false} active={false} flash={false} thread={seq} acts={{ ...acts, jump: () => {} }}
+        moderator={false} active={false} flash={false} thread={seq} acts={{ ...acts, jump: () => {}, open: () => {} }}
       />
       <p className="thread-count">{count === 0 ? "No replies yet" : count === 1 ? "1 reply" : `${count} replies`}</p>
     </div>

@@ -1,4 +1,4 @@
-import { useEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 
 import { Icon, type IconName } from "./icon.js";
 
@@ -32,7 +32,7 @@ export function Popover({ anchor, onClose, className = "", children }: {
   const element = useRef<HTMLDivElement>(null);
   const closed = useRef(onClose);
   closed.current = onClose;
-  useEffect(() => {
+  useLayoutEffect(() => { // it gives the focus back while it is there
     const popover = element.current!;
     const toggled = (event: Event): void => {
       if ((event as ToggleEvent).newState === "closed") closed.current();
@@ -54,12 +54,14 @@ export function Popover({ anchor, onClose, className = "", children }: {
   );
 }
 
-/** A menu beside its anchor. Arrows move in it, a choice or Escape closes it. */
-export function Menu({ anchor, label, choices, onClose }: { anchor: HTMLElement; label: string; choices: readonly Choice[]; onClose(): void }): ReactNode {
+/** A menu beside its anchor. Arrows move in it, a choice or Escape closes it. `head` are menu items, too, which stand side by side above the choices. */
+export function Menu({ anchor, label, choices, head, onClose }: {
+  anchor: HTMLElement; label: string; choices: readonly Choice[]; head?: ReactNode; onClose(): void;
+}): ReactNode {
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => list.current!.querySelector<HTMLElement>("button")?.focus(), []);
   const key = (event: KeyboardEvent): void => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
     const items = [...list.current!.querySelectorAll<HTMLElement>("button")];
@@ -69,6 +71,7 @@ export function Menu({ anchor, label, choices, onClose }: { anchor: HTMLElement;
   return (
     <Popover anchor={anchor} onClose={onClose}>
       <div ref={list} className="menu" role="menu" aria-label={label} onKeyDown={key}>
+        {head}
         {choices.map(({ label, icon, chosen, danger, act }) => (
           <button
             key={label}

@@ -1,6 +1,7 @@
 import { bounds, type Room } from "@parley-im/client";
-import { useId, useState, type FormEvent, type ReactNode } from "react";
+import { useId, useRef, useState, type FormEvent, type ReactNode } from "react";
 
+import { EmojiButton } from "../conversation/emoji.js";
 import { Icon } from "../design/icon.js";
 import { quick } from "./comment.js";
 import { secondsUntil } from "./pace.js";
@@ -13,6 +14,7 @@ const longest = 500;
 export function Composer({ room, slow, until, onSend }: { room: Room; slow: number; until: number; onSend(sent: Promise<unknown>): void }): ReactNode {
   const [text, setText] = useState("");
   const note = useId();
+  const input = useRef<HTMLInputElement>(null);
   const left = secondsUntil(until, useClock(until));
   const say = (text: string): void => {
     if (left > 0 || text === "") return;
@@ -35,9 +37,10 @@ export function Composer({ room, slow, until, onSend }: { room: Room; slow: numb
       </div>
       <div className="composer-row">
         <input
-          dir="auto" aria-label="Comment" aria-describedby={note} placeholder="Say something" maxLength={longest} autoComplete="off" enterKeyHint="send"
+          ref={input} dir="auto" aria-label="Comment" aria-describedby={note} placeholder="Say something" maxLength={longest} autoComplete="off" enterKeyHint="send"
           value={text} onChange={(event) => setText(event.target.value)}
         />
+        <EmojiButton input={input} onText={setText} />
         <button className="send" aria-label={left > 0 ? `Send in ${left} s` : "Send"} title="Send" disabled={left > 0 || text.trim() === ""}>
           {left > 0 ? <span className="live-left">{left}</span> : <Icon name="send" />}
         </button>

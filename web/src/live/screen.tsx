@@ -14,6 +14,7 @@ export function Screen({ title }: { title: string }): ReactNode {
             </linearGradient>
             <radialGradient id="screen-sun" cx="0.5" cy="0.5" r="0.5">
               <stop offset="0" className="sun-in" />
+              <stop offset="0.45" className="sun-mid" />
               <stop offset="1" className="sun-out" />
             </radialGradient>
           </defs>

@@ -2,6 +2,7 @@
 
 import { createRoot, type Root } from "react-dom/client";
 
+import { emojiFrom, type EmojiSource } from "../conversation/emoji.js";
 import { Connections, type TokenSource } from "./connections.js";
 import { sheetOf } from "./styles.js";
 import { Inside, type View } from "./view.js";
@@ -33,6 +34,7 @@ export function elementOf(kind: View["kind"], { connections, sheet, home }: Comm
     #token: TokenSource | undefined;
     #root: Root | undefined;
     #joined: string | undefined;
+    #emoji: View["emoji"];
     #byName: { user: string; source: TokenSource } | undefined;
 
     /** Brings the token of the page's user, for the server: set by the page, and asked anew for every session. */
@@ -95,9 +97,10 @@ export function elementOf(kind: View["kind"], { connections, sheet, home }: Comm
       let client: View["client"];
       if (!missing && server !== undefined && token) {
         client = connections.join(server, this, token);
+        if (this.#joined !== server || !this.#emoji) this.#emoji = emojiFrom(server, memory());
         this.#joined = server;
       }
-      this.#root.render(<Inside view={{ kind, room, theme: theme === "light" || theme === "dark" ? theme : undefined, missing, client }} />);
+      this.#root.render(<Inside view={{ kind, room, theme: theme === "light" || theme === "dark" ? theme : undefined, missing, client, emoji: this.#emoji }} />);
     }
 
     /** For development: a server that runs with --dev signs a token for any name. */
@@ -116,6 +119,13 @@ async function developmentToken(server: string, user: string): Promise<string> {
   const { token, error } = (await response.json()) as { token?: string; error?: { message?: string } };
   if (!token) throw new Error(error?.message ?? `the server answered ${response.status}`);
   return token;
+}
+
+/** A storage for emoji that were used last: an element leaves nothing in that of the page. */
+function memory(): EmojiSource["storage"] {
+  const kept = new Map<string, string>();
+  const storage = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
+  return () => storage;
 }
 
 /** The origin of a server's address; undefined if it is none. */

@@ -5,6 +5,7 @@ import { ParleyProvider, useConnection, useObservable, useParley, useRoom, useRo
 import { Component, useState, type ReactNode } from "react";
 
 import { Conversation } from "../conversation/conversation.js";
+import { EmojiProvider, type EmojiSource } from "../conversation/emoji.js";
 import { words } from "../conversation/problem.js";
 import { Button } from "../design/button.js";
 import { Live } from "../live/live.js";
@@ -17,10 +18,12 @@ export interface View {
   /** what is missing before anything can be shown, for whoever makes the page */
   readonly missing: string | undefined;
   readonly client: Parley | undefined;
+  /** the same for as long as the server is */
+  readonly emoji: EmojiSource | undefined;
 }
 
 /** The inside of an element, whatever goes wrong in it. */
-export function Inside({ view: { kind, room, theme, missing, client } }: { view: View }): ReactNode {
+export function Inside({ view: { kind, room, theme, missing, client, emoji } }: { view: View }): ReactNode {
   return (
     <div className="widget parley" data-theme={theme}>
       {!client
@@ -29,7 +32,7 @@ export function Inside({ view: { kind, room, theme, missing, client } }: { view:
           <Fence key={`${kind} ${room}`}>
             <ParleyProvider client={client}>
               <Connection />
-              <div className="widget-room">{kind === "live" ? <Live room={room} bare /> : <Chat room={room} />}</div>
+              <EmojiProvider value={emoji}><div className="widget-room">{kind === "live" ? <Live room={room} bare /> : <Chat room={room} />}</div></EmojiProvider>
             </ParleyProvider>
           </Fence>
         )}
