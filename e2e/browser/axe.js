@@ -14,7 +14,7 @@ const EXCEPT = ['landmark-one-main', 'page-has-heading-one'];
 export async function violations(page) {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(source);
   return page.evaluate(async ([rules, except]) => {
-    const options = { runOnly: rules, rules: Object.fromEntries(except.map((id) => [id, { enabled: false }])), resultTypes: ['violations'] };
+    const options = { restoreScroll: true, runOnly: rules, rules: Object.fromEntries(except.map((id) => [id, { enabled: false }])), resultTypes: ['violations'] };
     const { violations } = await axe.run(document, options);
     return violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html} ${any[0]?.message ?? ''}`));
   }, [RULES, EXCEPT]);

@@ -49,6 +49,14 @@ async function checkFits({ page }, name) {
   assert.deepEqual(outside, [], name);
 }
 
+/** Waits until a message is in view. */
+async function inView(message, log) {
+  await eventually(async () => {
+    const [row, view] = [await message.boundingBox({ timeout: 500 }), await log.boundingBox()];
+    assert.ok(row.y >= view.y && row.y + row.height <= view.y + view.height, `${row.y} is in view`);
+  });
+}
+
 story('the main states', async (stage) => {
   const options = { viewport: DESK, deviceScaleFactor: 1.5, locale: 'en-GB', timezoneId: zoneInTheMorning() };
   const alice = await stage.visitor('Alice', options);
@@ -95,6 +103,10 @@ story('the main states', async (stage) => {
   await alice.scheme('dark');
   await picture(alice, 'conversation-dark');
   await alice.scheme('light');
+  await alice.page.getByRole('button', { name: 'Emoji' }).click();
+  await alice.page.getByRole('option', { name: 'grinning face', exact: true }).waitFor();
+  await picture(alice, 'emoji');
+  await alice.page.keyboard.press('Escape');
   await alice.page.setViewportSize(PHONE);
   await picture(alice, 'phone');
   await alice.page.setViewportSize(DESK);
@@ -103,6 +115,7 @@ story('the main states', async (stage) => {
   await bob.page.keyboard.press('Enter');
   await alice.act('I moved the slides into the shared folder', 'Thread');
   await alice.page.getByRole('complementary', { name: 'Thread' }).getByText('The link is in the folder, too').waitFor();
+  await inView(alice.message('The link is in the folder, too').first(), alice.log.first());
   await picture(alice, 'thread');
   await alice.page.getByRole('complementary', { name: 'Thread' }).getByRole('button', { name: /Close/ }).click();
   await alice.page.getByRole('searchbox', { name: 'Search' }).fill('slide');
@@ -161,7 +174,16 @@ story('live comments, and the widget in a page', async (stage) => {
   for (const [user, name] of Object.entries(people)) await server.call(user, 'user.update', { name });
   const { room } = await server.call('bob', 'room.create', { kind: 'live', name: 'Harbour run', topic: 'Ten kilometres along the water' });
   const say = (user, text) => server.call(user, 'message.send', { room: room.id, client_id: encodeURIComponent(text).slice(0, 64), text });
-  const alice = await stage.person('Alice', { viewport: DESK, deviceScaleFactor: 1.5, locale: 'en-GB', timezoneId: zoneInTheMorning() });
+  const sharp = { deviceScaleFactor: 1.5, locale: 'en-GB', timezoneId: zoneInTheMorning() };
+  const alice = await stage.person('Alice', { viewport: DESK, ...sharp });
+  const write = async (room, ...said) => {
+    for (const [i, [user, text]] of said.entries()) await server.call(user, 'message.send', { room, client_id: String(i), text });
+  };
+  const { room: crew } = await server.call('bob', 'room.create', { kind: 'group', name: 'Demo crew', members: ['alice', 'carol'] });
+  await write(crew.id, ['carol', 'The projector works again'], ['bob', 'Then we are set for Thursday']);
+  const { room: dave } = await server.call('dave', 'room.create', { kind: 'direct', members: ['alice'] });
+  await write(dave.id, ['dave', 'Are you watching, too?'], ['alice', 'Just opened it']);
+  await alice.entry('Dave').waitFor();
   await alice.page.evaluate((hash) => void (location.hash = hash), `#/live/${room.id}`);
   await alice.page.getByRole('log', { name: 'Comments' }).waitFor();
   for (const [user, text] of [
@@ -174,12 +196,24 @@ story('live comments, and the widget in a page', async (stage) => {
   await alice.scheme('dark');
   await picture(alice, 'live-dark');
 
-  const reader = await stage.page();
-  await reader.setViewportSize(DESK);
+  await alice.scheme('light');
+  await alice.page.setViewportSize(PHONE);
+  await picture(alice, 'live-phone');
+
+  const { page: reader } = await stage.visitor('A reader', { viewport: DESK, ...sharp });
   await reader.goto(`http://${server.addr}/demo`);
   const chat = reader.locator('parley-chat');
+  await chat.getByRole('textbox', { name: 'Message' }).waitFor();
+  const article = await chat.getAttribute('room');
+  for (const user of ['bob', 'carol']) await server.call(user, 'room.join', { room: article });
+  await write(article, ['bob', 'The timetable says twelve so that I can finish my coffee'], ['carol', 'I learnt to read on that deck'], ['carol', 'A bridge has no deck']);
+  await chat.getByRole('log').getByText('A bridge has no deck').waitFor();
   await chat.getByRole('textbox', { name: 'Message' }).fill('I would miss the eleven minutes');
   await chat.getByRole('textbox', { name: 'Message' }).press('Enter');
   await chat.getByRole('img', { name: 'Sent' }).waitFor();
-  if (process.env.UPDATE_SCREENSHOTS) await reader.screenshot({ path: pathOf('widget'), animations: 'disabled', fullPage: true });
+  if (process.env.UPDATE_SCREENSHOTS) {
+    await reader.setViewportSize({ ...DESK, height: await reader.evaluate(() => document.documentElement.scrollHeight) });
+    await inView(chat.getByText('I would miss the eleven minutes'), chat.getByRole('log'));
+    await reader.screenshot({ path: pathOf('widget'), animations: 'disabled' });
+  }
 });

@@ -207,11 +207,13 @@ function usePlace(placing: Placing) {
     hold();
   }, [hold]);
 
+  /** Somebody has scrolled. What becomes smaller moves a list, too, but not from its end. */
   const scrolled = useCallback(() => {
     const element = scroller.current;
     if (element && list.current && Math.abs(element.scrollTop - put.current) >= 1) {
       put.current = element.scrollTop;
-      anchor.current = anchorAt(element.scrollTop, now.current.rows, list.current);
+      const left = element.scrollHeight - element.scrollTop - element.clientHeight;
+      if (anchor.current !== "end" || left >= 1) anchor.current = anchorAt(element.scrollTop, now.current.rows, list.current);
     }
     look();
   }, [look]);
