@@ -113,9 +113,10 @@ story('the main states', async (stage) => {
   await bob.act('I moved the slides into the shared folder', 'Thread');
   await bob.page.getByRole('complementary', { name: 'Thread' }).getByRole('textbox', { name: 'Message' }).fill('The link is in the folder, too');
   await bob.page.keyboard.press('Enter');
+  await alice.page.getByRole('button', { name: '2 replies' }).waitFor(); // the list has moved for it
+  await inView(alice.message('The link is in the folder, too'), alice.log);
   await alice.act('I moved the slides into the shared folder', 'Thread');
   await alice.page.getByRole('complementary', { name: 'Thread' }).getByText('The link is in the folder, too').waitFor();
-  await inView(alice.message('The link is in the folder, too').first(), alice.log.first());
   await picture(alice, 'thread');
   await alice.page.getByRole('complementary', { name: 'Thread' }).getByRole('button', { name: /Close/ }).click();
   await alice.page.getByRole('searchbox', { name: 'Search' }).fill('slide');
