@@ -107,20 +107,22 @@ story('the main states', async (stage) => {
   await alice.page.getByRole('option', { name: 'grinning face', exact: true }).waitFor();
   await picture(alice, 'emoji');
   await alice.page.keyboard.press('Escape');
+  await alice.composer.focus();
   await alice.page.setViewportSize(PHONE);
   await picture(alice, 'phone');
   await alice.page.setViewportSize(DESK);
   await bob.act('I moved the slides into the shared folder', 'Thread');
   await bob.page.getByRole('complementary', { name: 'Thread' }).getByRole('textbox', { name: 'Message' }).fill('The link is in the folder, too');
   await bob.page.keyboard.press('Enter');
-  await alice.page.getByRole('button', { name: '2 replies' }).waitFor(); // the list has moved for it
-  await inView(alice.message('The link is in the folder, too'), alice.log);
   await alice.act('I moved the slides into the shared folder', 'Thread');
   await alice.page.getByRole('complementary', { name: 'Thread' }).getByText('The link is in the folder, too').waitFor();
+  await alice.log.first().hover();
+  await alice.page.mouse.wheel(0, 2000);
+  await inView(alice.message('The link is in the folder, too').first(), alice.log.first());
   await picture(alice, 'thread');
   await alice.page.getByRole('complementary', { name: 'Thread' }).getByRole('button', { name: /Close/ }).click();
   await alice.page.getByRole('searchbox', { name: 'Search' }).fill('slide');
-  await alice.page.getByText('Slide 4 says too much').first().waitFor();
+  await alice.conversations.getByRole('link').filter({ hasText: 'Slide 4 says too much' }).waitFor();
   await picture(alice, 'search');
   await alice.page.getByRole('button', { name: 'Clear search' }).click();
   await alice.open('Demo crew');
