@@ -340,7 +340,7 @@ export function afterEvent(entry: InboxEntry, event: RoomEvent, user: string | u
 }
 
 function oneMore({ room, me }: InboxEntry, message: Message, user: string | undefined): InboxEntry["me"] {
-  if (room.kind === "live") return me;
+  if (room.kind === "live" || message.seq <= me.read) return me;
   const named = user !== undefined && message.mentions.includes(user);
   return { ...me, unread: me.unread + 1, mentions: me.mentions + (named ? 1 : 0) };
 }

@@ -122,6 +122,20 @@ test("a read into the middle is counted, though as many came meanwhile", async (
   expect(world.inbox.entry(room)?.me.unread).toBe(2);
 });
 
+test("what was read here before the list came that does not know it yet stays read", async () => {
+  const world = new World();
+  world.happen({ what: "created", user: "bob", mentions: [] });
+  world.push();
+  await world.answer();
+  world.tick();
+  world.ask(); // the list that is under way has the first message alone
+  world.happen({ what: "created", user: "bob", mentions: [] });
+  world.push();
+  world.here(1);
+  await world.quiet();
+  expect(world.inbox.entry(room)?.me.unread).toBe(0);
+});
+
 test("whatever comes in which order, the inbox counts what the server counts", async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
     const world = new World();
