@@ -198,11 +198,8 @@ func TestANodeThatIsGone(t *testing.T) {
 	one.signalOnly(syscall.SIGCONT)
 	waitFor(t, "it goes on", func() bool { code, _ := try(); return code == "<nil>" })
 	one.kill()
-	code, took = try()
-	t.Logf("a node that is gone: %s after %v", code, took)
-	if code != "not_found" {
-		t.Errorf("what is about a session of a node that is gone is answered %s", code)
-	}
+	// The call that finds the connection broken may have been carried out: it is unavailable, and the next one is told.
+	waitFor(t, "the node is known to be gone", func() bool { code, _ := try(); return code == "not_found" })
 }
 
 // A node that is set to something else than one that runs does not start, and says what to do; with `warn` it does. What a killed node has left is no reason.
