@@ -15,14 +15,7 @@ func TestPostgresDiskIsFull(t *testing.T) {
 		pg := disk.StartPostgresData()
 		nodes := twoNodes(t, pg.Database(t))
 		talk := converse(t, nodes, 40)
-		for range cycles(1, 30) {
-			talkUntil(t, talk, talk.count()+100)
-			disk.Fill()
-			outage(t, nodes, 12, func() { reads(t, talk) })
-			disk.Free()
-		}
-		talkUntil(t, talk, talk.count()+200)
-		end(t, talk, nodes)
+		fillAgain(t, disk, nodes, talk)
 	})
 	t.Run("the write-ahead log", func(t *testing.T) {
 		disk := testkit.NewDisk(t, "24m")
@@ -49,6 +42,12 @@ func TestSQLiteDiskIsFull(t *testing.T) {
 	disk := testkit.NewDisk(t, "64m")
 	nodes := []*server{startIn(t, "parley", disk.Path(), unlimited...)}
 	talk := converse(t, nodes, 40)
+	fillAgain(t, disk, nodes, talk)
+}
+
+// fillAgain has the disk be full again and again, while reads go on, and judges what everybody saw.
+func fillAgain(t *testing.T, disk *testkit.Disk, nodes []*server, talk *conversation) {
+	t.Helper()
 	for range cycles(1, 30) {
 		talkUntil(t, talk, talk.count()+100)
 		disk.Fill()

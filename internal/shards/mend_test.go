@@ -55,6 +55,15 @@ func (d *deployment) mover(t *testing.T, at func(slot int, point string) error, 
 	return errors.Join(do(m), m.Close())
 }
 
+func (d *deployment) mend(t *testing.T) (mended int, err error) {
+	t.Helper()
+	err = d.mover(t, nil, func(m *shards.Mover) (err error) {
+		mended, err = m.Mend(t.Context())
+		return err
+	})
+	return mended, err
+}
+
 func (d *deployment) connect(t *testing.T) (dbs []*pgx.Conn) {
 	t.Helper()
 	for _, url := range d.urls {
@@ -168,11 +177,7 @@ func TestMending(t *testing.T) {
 		if got := len(differ(before, holdings(t, dbs))) > 0; got != (tt.damage != nil) {
 			t.Fatalf("%s: damaged: %v", tt.name, got)
 		}
-		mended := 0
-		if err := d.mover(t, nil, func(m *shards.Mover) (err error) {
-			mended, err = m.Mend(t.Context())
-			return err
-		}); err != nil || mended != tt.want {
+		if mended, err := d.mend(t); err != nil || mended != tt.want {
 			t.Errorf("%s: %d mended, %v", tt.name, mended, err)
 		}
 		if left := differ(before, holdings(t, dbs)); len(left) > 0 {
@@ -200,11 +205,7 @@ func TestWhatIsNotMended(t *testing.T) {
 	exec(t, dbs[0], `UPDATE slot_map SET shard = 1 WHERE slot = 6`)
 	exec(t, dbs[0], fmt.Sprintf(setBit, "upkeep"), 9, 0) // and one that can be mended
 	before := holdings(t, dbs)
-	mended := 0
-	err := d.mover(t, nil, func(m *shards.Mover) (err error) {
-		mended, err = m.Mend(t.Context())
-		return err
-	})
+	mended, err := d.mend(t)
 	if err == nil || !strings.Contains(err.Error(), "slot 1000 is served by 2 shards") || !strings.Contains(err.Error(), "slot 7 is served by 0 shards") ||
 		strings.Count(err.Error(), "slot") != 2 || mended != 1 {
 		t.Errorf("%d mended, %v", mended, err)

@@ -23,6 +23,21 @@ func startJetStream(t testing.TB) *engine {
 	return startEngine(t, server.Options{JetStream: true, StoreDir: t.TempDir()})
 }
 
+// jetStream is JetStream as an application has it.
+func jetStream(t testing.TB, url string) jetstream.JetStream {
+	t.Helper()
+	conn, err := natsgo.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
 func openFeed(t testing.TB, o broker.ExchangeOptions) broker.Exchange {
 	t.Helper()
 	x, err := nats.OpenExchange(t.Context(), o)
@@ -66,15 +81,7 @@ func TestStream(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	conn, err := natsgo.Connect(e.url())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, e.url())
 	own, err := js.OrderedConsumer(t.Context(), "parley-feed", jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -116,15 +123,7 @@ func TestConsumerDeleted(t *testing.T) {
 	e := startJetStream(t)
 	x := openFeed(t, feedOptions(e.url(), "node", allQueue))
 	defer x.Close()
-	conn, err := natsgo.Connect(e.url())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, e.url())
 	if err := x.Put(t.Context(), broker.Batch{Entries: []broker.Entry{feedEntry(1)}}); err != nil {
 		t.Fatal(err)
 	}
@@ -149,15 +148,7 @@ func TestStreamDeleted(t *testing.T) {
 	e := startJetStream(t)
 	x := openFeed(t, feedOptions(e.url(), "node", allQueue))
 	defer x.Close()
-	conn, err := natsgo.Connect(e.url())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, e.url())
 	if err := js.DeleteStream(t.Context(), "parley-feed"); err != nil {
 		t.Fatal(err)
 	}
