@@ -34,7 +34,7 @@ func (m *missing) takeFrom(names map[string]protocol.Seq, away func(string) bool
 
 // unanswered takes out of an error that a part of the store could not be asked: of reports the rooms concerned, and is nil where it is none.
 func unanswered(err error) (of func(room string) bool, rest error) {
-	if partial, ok := errors.AsType[*PartialError](err); ok {
+	if partial, ok := errors.AsType[*chat.PartialError](err); ok {
 		return partial.Unanswered, nil
 	}
 	return nil, err

@@ -12,7 +12,7 @@ import (
 // Source is what delivery asks of the store. Implementations are used by many goroutines at once.
 type Source interface {
 	// Places are what the user may follow: with rooms nil every direct, group and channel room that they are a member of; otherwise those of the named
-	// rooms that they may follow, member or not, live ones too. One snapshot. JoinedSeq is 0 where they are no member. With a PartialError the places are those
+	// rooms that they may follow, member or not, live ones too. One snapshot. JoinedSeq is 0 where they are no member. With a [chat.PartialError] the places are those
 	// of the rooms that could be asked about.
 	Places(ctx context.Context, user string, rooms []string) ([]chat.Place, error)
 	// Heads are the heads of rooms, deleted ones too; rooms that never were are left out. With an error they are those that could be read.
@@ -25,18 +25,6 @@ type Source interface {
 	// Changed is everything that changed at or after a position: it may repeat, it cannot miss. With "" only the position of this moment is read.
 	Changed(ctx context.Context, since chat.Position) (*Changes, error)
 }
-
-// PartialError says that a part of the store could not be asked: about the rooms of which Unanswered reports so nothing is known.
-type PartialError struct {
-	Unanswered func(room string) bool
-	Err        error
-}
-
-func (e *PartialError) Error() string {
-	return "a part of the store could not be asked: " + e.Err.Error()
-}
-
-func (e *PartialError) Unwrap() error { return e.Err }
 
 // Changes is what changed in the store since a position.
 type Changes struct {

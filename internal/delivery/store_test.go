@@ -124,7 +124,7 @@ func (s *store) Places(_ context.Context, user string, rooms []string) ([]chat.P
 	for _, id := range rooms {
 		l := s.rooms[id]
 		if id == s.silent {
-			err = &delivery.PartialError{Unanswered: func(room string) bool { return room == id }, Err: errAway}
+			err = &chat.PartialError{Unanswered: func(room string) bool { return room == id }, Err: errAway}
 			continue
 		}
 		if l == nil || !l.sees(user) || all && (!l.members[user].in || l.room.Kind == protocol.Live) {

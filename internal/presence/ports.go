@@ -18,21 +18,9 @@ type Store interface {
 	Lost(ctx context.Context, node string) error
 	// Visible are those of the pairs in which the viewer may see the user now, in one snapshot: they share a direct or group room, or are the same.
 	Visible(ctx context.Context, pairs []Pair) (map[Pair]Kept, error)
-	// Invisible are those of the users who are; nil: of all. With nil and a PartialError they are those who could be asked about.
+	// Invisible are those of the users who are; nil: of all. With nil and a [chat.PartialError] they are those who could be asked about.
 	Invisible(ctx context.Context, users []string) ([]string, error)
 }
-
-// PartialError says that a part of the store could not be asked, and never has been: about the users of whom Unanswered reports so nothing is known.
-type PartialError struct {
-	Unanswered func(user string) bool // may be called at any time, and waits for nothing
-	Err        error
-}
-
-func (e *PartialError) Error() string {
-	return "a part of the store could not be asked: " + e.Err.Error()
-}
-
-func (e *PartialError) Unwrap() error { return e.Err }
 
 // Pair is a user and one who wants to see them.
 type Pair struct{ Viewer, User string }

@@ -186,7 +186,7 @@ func (s *Service) learn(ctx context.Context, users []string) (changed bool, err 
 	}
 	defer func() { <-s.reading }()
 	list, err := s.store.Invisible(ctx, users)
-	partial, ok := errors.AsType[*PartialError](err)
+	partial, ok := errors.AsType[*chat.PartialError](err)
 	if err != nil && !ok {
 		return false, err
 	}
@@ -236,7 +236,7 @@ func (s *Service) hide(users, hidden []string) (news []string) {
 }
 
 // doubt takes over of whom it is not known whether they are hidden; nil: of nobody.
-func (s *Service) doubt(partial *PartialError) {
+func (s *Service) doubt(partial *chat.PartialError) {
 	s.hiding.Lock()
 	defer s.hiding.Unlock()
 	if s.hidden.unknown = nil; partial != nil {

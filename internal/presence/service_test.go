@@ -577,7 +577,7 @@ func TestHiddenInTheDark(t *testing.T) {
 			t.Fatal(err)
 		}
 		hidden("bob")
-		w.shelf.unknown = &PartialError{Unanswered: func(user string) bool { return user == "alice" }, Err: errDown}
+		w.shelf.unknown = &chat.PartialError{Unanswered: func(user string) bool { return user == "alice" }, Err: errDown}
 		hidden("alice", "bob")
 		w.shelf.unknown = nil
 		hidden("bob")

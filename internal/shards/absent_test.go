@@ -12,7 +12,6 @@ import (
 	"github.com/parley-im/parley/internal/auth"
 	"github.com/parley-im/parley/internal/chat"
 	"github.com/parley-im/parley/internal/cluster"
-	"github.com/parley-im/parley/internal/delivery"
 	"github.com/parley-im/parley/internal/presence"
 	"github.com/parley-im/parley/internal/shards"
 	"github.com/parley-im/parley/internal/store"
@@ -213,11 +212,11 @@ func (n *node) knowsOfOthersOnly(t *testing.T, here, there, home, other string) 
 		t.Errorf("revocations: %v", err)
 	}
 	_, err = s.Invisible(ctx, nil)
-	if partial, ok := errors.AsType[*presence.PartialError](err); !ok || !partial.Unanswered(there) || partial.Unanswered(here) {
+	if partial, ok := errors.AsType[*chat.PartialError](err); !ok || !partial.Unanswered(there) || partial.Unanswered(here) {
 		t.Errorf("who is invisible: %v", err)
 	}
 	places, err := s.Places(ctx, here, nil)
-	if partial, ok := errors.AsType[*delivery.PartialError](err); !ok || !partial.Unanswered(other) || partial.Unanswered(home) || len(places) != 1 {
+	if partial, ok := errors.AsType[*chat.PartialError](err); !ok || !partial.Unanswered(other) || partial.Unanswered(home) || len(places) != 1 {
 		t.Errorf("places: %v, %v", places, err)
 	}
 	page, err := s.List(ctx, here, chat.InboxQuery{Limit: 10})

@@ -263,7 +263,7 @@ func (p *people) Invisible(ctx context.Context, users []string) ([]string, error
 		}
 		all, unknown := remembered(p, p.invisible, answers, &missing)
 		if !unknown.Empty() {
-			err = &presence.PartialError{Unanswered: ofUsers(unknown), Err: unavailable()}
+			err = &chat.PartialError{Unanswered: ofUsers(unknown), Err: unavailable()}
 		}
 		return all, err
 	}

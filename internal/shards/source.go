@@ -61,7 +61,7 @@ func (s *source) Places(ctx context.Context, user string, names []string) ([]cha
 			return err
 		})
 		if err != nil {
-			return places, &delivery.PartialError{Unanswered: func(room string) bool { return slices.Contains(unanswered, room) }, Err: err}
+			return places, &chat.PartialError{Unanswered: func(room string) bool { return slices.Contains(unanswered, room) }, Err: err}
 		}
 		return places, nil
 	}
@@ -71,7 +71,7 @@ func (s *source) Places(ctx context.Context, user string, names []string) ([]cha
 	}
 	places := onlyOnce(answers, func(p chat.Place) string { return p.Room })
 	if !missing.Empty() {
-		return places, &delivery.PartialError{Unanswered: inSlots(missing), Err: unavailable()}
+		return places, &chat.PartialError{Unanswered: inSlots(missing), Err: unavailable()}
 	}
 	return places, nil
 }
